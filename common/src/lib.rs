@@ -1,0 +1,19 @@
+//! What all four Monlight services need and none owns. Knows no service.
+
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod db;
+pub mod env;
+pub mod http;
+pub mod json;
+pub mod log;
+pub mod process;
+pub mod query;
+pub mod rate_limit;
+pub mod settings;
+pub mod shutdown;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod timers;
+pub mod writer;

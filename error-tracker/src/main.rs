@@ -1,1 +1,7 @@
-fn main(){}
+//! The error-tracker binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    common::cli::main(&error_tracker::PROGRAM)
+}

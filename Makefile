@@ -1,0 +1,39 @@
+# Thin names for cargo and scripts. A new service or test adds no line here.
+
+TARGET := $(shell uname -m)-unknown-linux-musl
+BIN_DIR := $(CURDIR)/target/$(TARGET)/release
+export MONLIGHT_BIN_DIR := $(BIN_DIR)
+export MONLIGHT_VENV := $(CURDIR)/.venv
+
+.PHONY: help run test build lint bench setup clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: build ## start the services with a generated development key
+	@scripts/run.sh $(BIN_DIR)
+
+test: setup-test lint build ## check everything; what CI runs
+	cargo test --workspace --locked
+
+build: setup ## the static release binaries
+	cargo build --release --locked --target $(TARGET)
+
+lint: setup ## formatting, clippy, shellcheck; warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	shellcheck scripts/*.sh .ci/run
+
+bench: build ## measure every figure and write docs/performance.md
+	@scripts/setup.sh bench
+	cargo bench --workspace --locked
+
+setup:
+	@scripts/setup.sh build
+
+setup-test: setup
+	@scripts/setup.sh test
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf .venv run

@@ -1,0 +1,322 @@
+//! Opens the database file: lock, pragmas, migrations, backup, readers. The only read-write connection goes to the
+//! [writer](crate::writer); everybody else gets a [`Reader`].
+
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::ops::Deref;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use crate::http::metrics::Page;
+
+/// How long SQLite waits for another process's lock (an operator's shell, a backup).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest a reader's query may run: a long read holds the write-ahead log open and a worker busy.
+pub const QUERY_TIME_MAX: Duration = Duration::from_secs(5);
+/// SQLite asks whether to go on after so many steps of its virtual machine, about every millisecond.
+const STEPS_BETWEEN_CHECKS: i32 = 20_000;
+/// The writer's page cache, KiB: it holds the hot index pages.
+const WRITER_CACHE_KIB: u32 = 2048;
+/// A reader's page cache, KiB: lists and searches stream through it, a larger one gains nothing (the kernel caches too).
+const READER_CACHE_KIB: u32 = 512;
+/// All that SQLite may hold in this process; beyond it a query fails instead of the process being killed.
+const HEAP_BYTES_MAX: u64 = 12 << 20;
+/// The write-ahead log is copied into the file after so many pages (16 MB): hot pages are then written once, not often.
+const CHECKPOINT_PAGES: u32 = 4096;
+/// What the log's file is cut back to after it was larger.
+const LOG_BYTES_KEPT: u64 = 32 << 20;
+
+/// One step of the schema. Applied in order, never edited after a release.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    /// The number that `_meta.schema_version` holds once the step is done.
+    pub version: u32,
+    /// What it does, for the log.
+    pub name: &'static str,
+    /// Its statements.
+    pub sql: &'static str,
+}
+
+/// Why the database cannot be used. Its text says what to do.
+#[derive(Debug)]
+pub struct OpenError(String);
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// An open database: where it is, and the lock that keeps a second process out.
+pub struct Database {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Database {
+    /// Takes the file for this process, brings its schema up to date, and returns it with the writer's connection.
+    ///
+    /// # Errors
+    /// The folder is missing or not writable, another process has the file, the file is not ours or of a newer version,
+    /// or a migration fails (the file is then as it was before).
+    pub fn open(path: &Path, migrations: &[Migration]) -> Result<(Self, Connection), OpenError> {
+        let folder = folder_of(path);
+        check_folder(folder)?;
+        let lock = take_lock(path)?;
+        let about = |error: rusqlite::Error| OpenError(format!("database {}: {error}", path.display()));
+        let mut conn = open_file(path).map_err(about)?;
+        prepare_file(&conn, folder).map_err(about)?;
+        migrate(&mut conn, path, migrations)?;
+        shrink_if_original(&conn);
+        Ok((Self { path: path.to_owned(), _lock: lock }, conn))
+    }
+
+    /// A read-only connection.
+    pub fn reader(&self) -> rusqlite::Result<Reader> {
+        Reader::open(&self.path)
+    }
+
+    /// Appends the sizes of the database file and of its write-ahead log.
+    pub fn render(&self, page: &mut Page) {
+        let size = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
+        page.gauge("monlight_database_bytes", "Size of the database file.", size(&self.path));
+        let log = with_suffix(&self.path, "-wal");
+        page.gauge("monlight_database_wal_bytes", "Size of its write-ahead log.", size(&log));
+    }
+}
+
+/// A read-only connection whose queries end after [`QUERY_TIME_MAX`].
+pub struct Reader {
+    conn: Connection,
+    deadline: Arc<AtomicU64>,
+}
+
+/// Deadlines are milliseconds since the first one was set.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Reader {
+    fn open(path: &Path) -> rusqlite::Result<Self> {
+        let mut conn =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        conn.execute_batch(&format!("PRAGMA query_only = ON; PRAGMA cache_size = -{READER_CACHE_KIB};"))?;
+        let deadline = Arc::new(AtomicU64::new(u64::MAX));
+        let seen = Arc::clone(&deadline);
+        conn.progress_handler(
+            STEPS_BETWEEN_CHECKS,
+            Some(move || EPOCH.elapsed().as_millis() as u64 > seen.load(Ordering::Relaxed)),
+        )?;
+        Ok(Self { conn, deadline })
+    }
+
+    /// Gives the queries up to the next call of this [`QUERY_TIME_MAX`] together. A worker calls it once per request.
+    pub fn restart_time_limit(&self) {
+        let deadline = (EPOCH.elapsed() + QUERY_TIME_MAX).as_millis() as u64;
+        self.deadline.store(deadline, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Reader {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.conn
+    }
+}
+
+/// Copies a database, consistent at one moment, while its service runs. The target appears under its name only when it
+/// is complete, checked and on disk.
+pub fn backup(source: &Path, target: &Path) -> Result<(), OpenError> {
+    let about = |error: &dyn fmt::Display| OpenError(format!("backup to {}: {error}", target.display()));
+    if !source.is_file() {
+        return Err(OpenError(format!("database {}: no such file", source.display())));
+    }
+    let unfinished = with_suffix(target, ".unfinished");
+    let copied = copy_database(source, &unfinished).and_then(|()| {
+        File::open(&unfinished)?.sync_all()?;
+        fs::rename(&unfinished, target)?;
+        File::open(folder_of(target))?.sync_all()?;
+        Ok(())
+    });
+    copied.map_err(|error| {
+        // Best effort: what is left behind does not look like a backup.
+        let _ = fs::remove_file(&unfinished);
+        about(&error)
+    })
+}
+
+fn copy_database(source: &Path, target: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    if target.exists() {
+        fs::remove_file(target)?;
+    }
+    let source = Connection::open_with_flags(source, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    source.busy_timeout(BUSY_TIMEOUT)?;
+    let mut copy = open_file(target)?;
+    let outcome = Backup::new(&source, &mut copy)?.step(-1)?;
+    if outcome != StepResult::Done {
+        return Err(format!("the copy did not finish: {outcome:?}").into());
+    }
+    // The copy is one plain file: no log beside it.
+    copy.execute_batch("PRAGMA journal_mode = DELETE;")?;
+    let verdict: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(format!("integrity check: {verdict}").into());
+    }
+    Ok(())
+}
+
+/// Gives up to `pages` free pages back to the file system; how many are left. Part of a job on the writer.
+pub fn give_back_pages(tx: &Connection, pages: u32) -> rusqlite::Result<u32> {
+    let mut statement = tx.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    tx.query_row("PRAGMA freelist_count", [], |row| row.get(0))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that opens files for writing")]
+fn open_file(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open(path)
+}
+
+fn check_folder(folder: &Path) -> Result<(), OpenError> {
+    let meta = fs::metadata(folder)
+        .map_err(|error| OpenError(format!("database folder {}: {error}; create it first", folder.display())))?;
+    let probe = folder.join(".monlight-write-probe");
+    match File::create(&probe) {
+        // A leftover probe is harmless.
+        Ok(_) => drop(fs::remove_file(&probe)),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            return Err(OpenError(format!(
+                "database folder {} belongs to user {} and cannot be written by user {uid}; run: chown -R {uid}:{gid} {}",
+                folder.display(),
+                meta.uid(),
+                folder.display(),
+            )));
+        }
+        // A full disk is no reason not to start: what is stored can still be read, and writing resumes by itself.
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {}
+        Err(error) => return Err(OpenError(format!("database folder {}: {error}", folder.display()))),
+    }
+    Ok(())
+}
+
+fn take_lock(path: &Path) -> Result<File, OpenError> {
+    let lock_path = with_suffix(path, ".lock");
+    let about = |error: std::io::Error| OpenError(format!("lock file {}: {error}", lock_path.display()));
+    let lock = File::options().create(true).write(true).truncate(false).open(&lock_path).map_err(about)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            Err(OpenError(format!("database {}: another process is using it", path.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(about(error)),
+    }
+}
+
+/// Pragmas of the writer's connection and of the file. `auto_vacuum` must come before the first table and before WAL.
+fn prepare_file(conn: &Connection, folder: &Path) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    // Scratch files go beside the database: a read-only image has no other place.
+    conn.pragma_update(None, "temp_store_directory", folder.to_string_lossy())?;
+    conn.execute_batch(&format!(
+        "PRAGMA hard_heap_limit = {HEAP_BYTES_MAX};
+         PRAGMA auto_vacuum = INCREMENTAL;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = FILE;
+         PRAGMA mmap_size = 0;
+         PRAGMA cache_size = -{WRITER_CACHE_KIB};
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA journal_size_limit = {LOG_BYTES_KEPT};"
+    ))
+}
+
+/// Applies what is missing in one transaction, with a copy of the file as it was beside it.
+fn migrate(conn: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), OpenError> {
+    let about = |error: &dyn fmt::Display| OpenError(format!("database {}: {error}", path.display()));
+    let newest = migrations.last().map_or(0, |last| last.version);
+    let current = schema_version(conn).map_err(|error| about(&error))?;
+    if current > newest {
+        return Err(about(&format!(
+            "schema version {current} is newer than this program's {newest}; use a newer program"
+        )));
+    }
+    if current == newest {
+        return Ok(());
+    }
+    if current > 0 {
+        let copy = with_suffix(path, &format!(".before-schema-{newest}"));
+        backup(path, &copy)?;
+        log::info!("the database as it was is kept in {}", copy.display());
+    }
+    apply(conn, current, newest, migrations).map_err(|error| about(&format!("migration: {error}; nothing was changed")))
+}
+
+fn apply(conn: &mut Connection, current: u32, newest: u32, migrations: &[Migration]) -> rusqlite::Result<()> {
+    // Dropping a table would otherwise delete the rows that refer to it. Has no effect inside a transaction.
+    conn.pragma_update(None, "foreign_keys", false)?;
+    let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    tx.execute_batch("CREATE TABLE IF NOT EXISTS _meta (key TEXT PRIMARY KEY, value TEXT)")?;
+    for migration in migrations.iter().filter(|migration| migration.version > current) {
+        tx.execute_batch(migration.sql)?;
+        log::info!("schema {}: {}", migration.version, migration.name);
+    }
+    let broken = tx.query_row("PRAGMA foreign_key_check", [], |row| row.get::<_, String>(0)).optional()?;
+    if let Some(table) = broken {
+        return Err(rusqlite::Error::InvalidParameterName(format!("a row of {table} refers to nothing")));
+    }
+    tx.execute("INSERT OR REPLACE INTO _meta (key, value) VALUES ('schema_version', ?1)", [newest.to_string()])?;
+    tx.commit()?;
+    conn.pragma_update(None, "foreign_keys", true)
+}
+
+/// 0 for a new file. A file with tables but without our mark belongs to something else.
+fn schema_version(conn: &Connection) -> Result<u32, Box<dyn std::error::Error>> {
+    let tables: u32 =
+        conn.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    let version: Option<String> = conn
+        .query_row("SELECT value FROM _meta WHERE key = 'schema_version'", [], |row| row.get(0))
+        .optional()
+        .map_err(|_| "not a Monlight database (it has tables, but no _meta)")?;
+    let version = version.ok_or("not a Monlight database (no schema_version in _meta)")?;
+    Ok(version.trim().parse().map_err(|_| format!("schema_version: expected a number, got {version:?}"))?)
+}
+
+/// A file of the original gives no space back until it is rewritten once. That needs as much room again, so it is tried
+/// at every start until it works.
+fn shrink_if_original(conn: &Connection) {
+    const INCREMENTAL: u32 = 2;
+    match conn.query_row("PRAGMA auto_vacuum", [], |row| row.get::<_, u32>(0)) {
+        Ok(INCREMENTAL) => {}
+        Ok(_) => match conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM;") {
+            Ok(()) => log::info!("the database file was rewritten once, so that it can shrink from now on"),
+            Err(error) => log::warn!("the database file cannot shrink yet, the next start tries again: {error}"),
+        },
+        Err(error) => log::warn!("auto_vacuum cannot be read: {error}"),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// `errors.db` and `-wal` make `errors.db-wal`.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

@@ -1,0 +1,97 @@
+//! The gate: who may come in, and how often. It looks at the head alone, before a body is read, so that a stranger
+//! cannot make the service hold one (docs/decisions/0001-gate-before-body.md).
+
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::auth::ApiKey;
+use crate::clock::Clock;
+use crate::http::error::{ApiError, Kind};
+use crate::http::head::Head;
+use crate::http::metrics::Refusal;
+use crate::http::request::{Method, Target};
+use crate::http::router::{self, Access, Found, Route};
+use crate::rate_limit::{RateLimit, RetryAfter};
+
+/// Addresses whose requests are counted at a time; the least recent is forgotten beyond it. About 1 MB when all are busy.
+const CLIENTS_MAX: usize = 1024;
+
+/// Decides from a head whether the request may go on.
+pub trait Admit: Send + Sync {
+    /// The most bytes the body may have, or the refusal and what it is counted as.
+    fn admit(&self, head: &Head<'_>, peer: IpAddr) -> Result<usize, (ApiError, Refusal)>;
+}
+
+/// The gate of a service with one API key: key, then rate per client address. Failed keys have a rate of their own.
+pub struct Gate<C: 'static> {
+    routes: &'static [Route<C>],
+    key: ApiKey,
+    body_bytes_max: usize,
+    clock: Clock,
+    requests: Mutex<RateLimit>,
+    failures: Mutex<RateLimit>,
+}
+
+impl<C> Gate<C> {
+    /// A gate for a route table; `per_minute` is the rate limit, 0 for none.
+    pub fn new(routes: &'static [Route<C>], key: ApiKey, body_bytes_max: usize, per_minute: u32, clock: Clock) -> Self {
+        let limit = || Mutex::new(RateLimit::new(per_minute, CLIENTS_MAX));
+        Self { routes, key, body_bytes_max, clock, requests: limit(), failures: limit() }
+    }
+
+    fn check_key(&self, head: &Head<'_>, target: &Target) -> Result<(), ApiError> {
+        if candidate(head, target).is_some_and(|candidate| self.key.matches(candidate)) {
+            return Ok(());
+        }
+        Err(ApiError::new(Kind::Unauthorized, "Invalid API key"))
+    }
+
+    fn count(&self, limit: &Mutex<RateLimit>, client: &str) -> Result<(), (ApiError, Refusal)> {
+        let checked = lock(limit).check(client, self.clock.now());
+        checked.map_err(|RetryAfter(seconds)| {
+            (ApiError::new(Kind::TooMany(seconds), "Rate limit exceeded"), Refusal::RateLimited)
+        })
+    }
+}
+
+impl<C> Admit for Gate<C> {
+    fn admit(&self, head: &Head<'_>, peer: IpAddr) -> Result<usize, (ApiError, Refusal)> {
+        let target = Target::parse(head.target).map_err(|bad| (bad.into(), Refusal::Malformed))?;
+        let found = router::find(self.routes, Method::parse(head.method), &target.segments);
+        if !matches!(found, Found::Route(Route { access: Access::Public, .. }, ..)) {
+            let client = client(peer);
+            if let Err(refused) = self.check_key(head, &target) {
+                self.count(&self.failures, &client)?;
+                return Err((refused, Refusal::Unauthorized));
+            }
+            self.count(&self.requests, &client)?;
+        }
+        Ok(self.body_bytes_max)
+    }
+}
+
+/// The key a request offers: the `X-API-Key` header even if it is wrong, else a bearer token, else `?api_key=`.
+fn candidate<'a>(head: &Head<'a>, target: &'a Target) -> Option<&'a str> {
+    let bearer = |value: &'a str| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
+    };
+    head.header("x-api-key")
+        .or_else(|| head.header("authorization").and_then(bearer))
+        .or_else(|| target.query.text("api_key"))
+}
+
+/// What a client is counted by: its address, or its /64 where one subscriber has so many.
+fn client(peer: IpAddr) -> String {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

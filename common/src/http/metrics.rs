@@ -1,0 +1,195 @@
+//! What the HTTP side counts about itself, and the Prometheus text format it is shown in.
+
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::http::router::Route;
+
+/// The statuses we send; anything else is counted as the last, 500.
+const STATUSES: [u16; 18] = [200, 201, 202, 204, 304, 400, 401, 404, 405, 408, 413, 417, 429, 431, 501, 503, 507, 500];
+/// Upper edges of the latency histogram, microseconds.
+const LATENCY_EDGES: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000];
+
+/// Why the screen turned something away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// All connection slots were busy.
+    ConnectionsFull,
+    /// An idle connection made room for a new one.
+    Evicted,
+    /// A malformed head or body.
+    Malformed,
+    /// The head was over its limit.
+    HeadTooLarge,
+    /// The head or body did not arrive in time.
+    TooSlow,
+    /// The body was over its limit.
+    BodyTooLarge,
+    /// Large bodies in flight had used up their memory.
+    BodyMemory,
+    /// No key or a wrong one.
+    Unauthorized,
+    /// Over the rate limit.
+    RateLimited,
+    /// The workers did not answer in time.
+    WorkersBusy,
+    /// `accept` failed (no file descriptors, no memory).
+    AcceptFailed,
+}
+
+impl Refusal {
+    const ALL: [Self; 11] = [
+        Self::ConnectionsFull,
+        Self::Evicted,
+        Self::Malformed,
+        Self::HeadTooLarge,
+        Self::TooSlow,
+        Self::BodyTooLarge,
+        Self::BodyMemory,
+        Self::Unauthorized,
+        Self::RateLimited,
+        Self::WorkersBusy,
+        Self::AcceptFailed,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ConnectionsFull => "connections_full",
+            Self::Evicted => "evicted",
+            Self::Malformed => "malformed",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TooSlow => "too_slow",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyMemory => "body_memory",
+            Self::Unauthorized => "unauthorized",
+            Self::RateLimited => "rate_limited",
+            Self::WorkersBusy => "workers_busy",
+            Self::AcceptFailed => "accept_failed",
+        }
+    }
+}
+
+/// Counters of one server.
+pub struct HttpMetrics {
+    /// `METHOD path` of each route, then one row for what matched none.
+    routes: Vec<(&'static str, &'static str)>,
+    requests: Vec<[AtomicU64; STATUSES.len()]>,
+    latency: [AtomicU64; LATENCY_EDGES.len() + 1],
+    latency_sum_micros: AtomicU64,
+    refused: [AtomicU64; Refusal::ALL.len()],
+    /// Open connections.
+    pub connections: AtomicUsize,
+}
+
+impl HttpMetrics {
+    /// Counters for a route table.
+    pub fn new<C>(routes: &[Route<C>]) -> Self {
+        let mut names: Vec<_> = routes.iter().map(|route| (route.method.name(), route.path)).collect();
+        names.push(("OTHER", "none"));
+        Self {
+            requests: names.iter().map(|_| Default::default()).collect(),
+            routes: names,
+            latency: Default::default(),
+            latency_sum_micros: AtomicU64::new(0),
+            refused: Default::default(),
+            connections: AtomicUsize::new(0),
+        }
+    }
+
+    /// Counts an answer. `place` is the route's place in the table; none when nothing matched.
+    pub fn answered(&self, place: Option<usize>, status: u16, took: Duration) {
+        let row = place.unwrap_or(self.requests.len() - 1);
+        let column = STATUSES.iter().position(|s| *s == status).unwrap_or(STATUSES.len() - 1);
+        self.requests[row][column].fetch_add(1, Ordering::Relaxed);
+        let micros = took.as_micros() as u64;
+        let edge = LATENCY_EDGES.iter().position(|edge| micros <= *edge).unwrap_or(LATENCY_EDGES.len());
+        self.latency[edge].fetch_add(1, Ordering::Relaxed);
+        self.latency_sum_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Counts something turned away.
+    pub fn refused(&self, refusal: Refusal) {
+        self.refused[refusal as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Appends all counters.
+    pub fn render(&self, page: &mut Page) {
+        page.family("monlight_http_requests_total", "counter", "Requests by route and status.");
+        for ((method, path), counts) in self.routes.iter().zip(&self.requests) {
+            for (status, count) in STATUSES.iter().zip(counts) {
+                let count = count.load(Ordering::Relaxed);
+                if count > 0 {
+                    let labels = format!("method=\"{method}\",route=\"{path}\",status=\"{status}\"");
+                    page.sample("monlight_http_requests_total", &labels, count);
+                }
+            }
+        }
+        page.family(
+            "monlight_http_request_duration_seconds",
+            "histogram",
+            "From the request's last byte to its answer.",
+        );
+        let seconds = self.latency_sum_micros.load(Ordering::Relaxed) as f64 / 1e6;
+        let edges = LATENCY_EDGES.map(|micros| micros as f64 / 1e6);
+        page.histogram("monlight_http_request_duration_seconds", &edges, &self.latency, seconds);
+        page.family("monlight_screen_refused_total", "counter", "Connections and requests turned away, by reason.");
+        for refusal in Refusal::ALL {
+            let count = self.refused[refusal as usize].load(Ordering::Relaxed);
+            page.sample("monlight_screen_refused_total", &format!("reason=\"{}\"", refusal.name()), count);
+        }
+        page.gauge("monlight_connections", "Open connections.", self.connections.load(Ordering::Relaxed));
+    }
+}
+
+/// A page in the Prometheus text format.
+#[derive(Default)]
+pub struct Page {
+    text: String,
+}
+
+impl Page {
+    /// The header of a metric family. Writing to a `String` cannot fail, here and below.
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    /// One sample; `labels` without braces, possibly empty.
+    pub fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let _ = match labels {
+            "" => writeln!(self.text, "{name} {value}"),
+            _ => writeln!(self.text, "{name}{{{labels}}} {value}"),
+        };
+    }
+
+    /// A family of one gauge.
+    pub fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "gauge", help);
+        self.sample(name, "", value);
+    }
+
+    /// A family of one counter.
+    pub fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "counter", help);
+        self.sample(name, "", value);
+    }
+
+    /// The samples of a histogram from counts per bucket; counts beyond the edges belong to `+Inf`.
+    pub fn histogram(&mut self, name: &str, edges: &[f64], counts: &[AtomicU64], sum: f64) {
+        let mut total = 0;
+        for (place, count) in counts.iter().enumerate() {
+            total += count.load(Ordering::Relaxed);
+            if let Some(edge) = edges.get(place) {
+                self.sample(&format!("{name}_bucket"), &format!("le=\"{edge}\""), total);
+            }
+        }
+        self.sample(&format!("{name}_bucket"), "le=\"+Inf\"", total);
+        self.sample(&format!("{name}_sum"), "", sum);
+        self.sample(&format!("{name}_count"), "", total);
+    }
+
+    /// The finished text.
+    pub fn finish(self) -> String {
+        self.text
+    }
+}

@@ -1,0 +1,14 @@
+//! HTTP, from the socket to a handler and back, in the order a request travels:
+//! [`screen`] → [`server`] → [`router`] → handler → [`reply`] → [`response`].
+
+pub(crate) mod body;
+pub mod error;
+pub mod gate;
+pub mod head;
+pub mod metrics;
+pub mod reply;
+pub mod request;
+pub mod response;
+pub mod router;
+pub mod screen;
+pub mod server;

@@ -1,0 +1,113 @@
+//! A response as data: status, headers, body bytes; and its HTTP/1.1 text.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+
+use serde::Serialize;
+
+/// What is sent back. Every response has a known length.
+#[derive(Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Headers besides those every response has.
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// The body.
+    pub body: Cow<'static, [u8]>,
+}
+
+impl Response {
+    /// A compact JSON body. Nothing we serialise can fail (no maps with keys that are not strings);
+    /// if it does, that is our mistake and a worker answers 500.
+    pub fn json(status: u16, value: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(value).expect("our own types always serialise");
+        Self::new(status, "application/json", body)
+    }
+
+    /// An embedded page.
+    pub fn html(body: &'static str) -> Self {
+        Self::new(200, "text/html; charset=utf-8", body.as_bytes())
+    }
+
+    /// Any body with its content type.
+    pub fn new(status: u16, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
+        Self { status, headers: vec![("content-type", content_type.into())], body: body.into() }
+    }
+
+    /// Adds a header. The value must hold no control character.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The response as bytes on the wire; `head_only` (for `HEAD`) keeps the length and drops the body.
+    pub fn to_http(&self, head_only: bool, close: bool) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.body.len());
+        self.write_head(&mut out, close);
+        if !head_only {
+            out.extend_from_slice(&self.body);
+        }
+        out
+    }
+
+    fn write_head(&self, out: &mut Vec<u8>, close: bool) {
+        // Writing to a Vec cannot fail.
+        let _ = write!(out, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        for (name, value) in &self.headers {
+            debug_assert!(!value.contains(|c: char| c.is_control()), "{name} would break the head");
+            let _ = write!(out, "{name}: {value}\r\n");
+        }
+        if self.status != 204 && self.status != 304 {
+            let _ = write!(out, "content-length: {}\r\n", self.body.len());
+        }
+        out.extend_from_slice(b"x-content-type-options: nosniff\r\n");
+        if close {
+            out.extend_from_slice(b"connection: close\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The customary words for the statuses we send (RFC 9110, section 15).
+const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        417 => "Expectation Failed",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        507 => "Insufficient Storage",
+        _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_reads_as_http() {
+        let response = Response::json(201, &serde_json::json!({"id": 1})).with_header("allow", "GET");
+        assert_eq!(
+            String::from_utf8(response.to_http(false, true)).expect("ASCII"),
+            "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nallow: GET\r\ncontent-length: 8\r\n\
+             x-content-type-options: nosniff\r\nconnection: close\r\n\r\n{\"id\":1}"
+        );
+        assert!(response.to_http(true, false).ends_with(b"\r\n\r\n"));
+    }
+}

@@ -1,0 +1,140 @@
+//! Finds the route of a request. Routes are data: a service lists every URL it has on one screen.
+
+use crate::http::error::{ApiError, Kind};
+use crate::http::reply::Reply;
+use crate::http::request::{Method, Request};
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody, uncounted.
+    Public,
+    /// Whoever has the API key, within the rate limit.
+    Key,
+}
+
+/// What answers a route. `C` is the service's context, one per worker.
+pub type Handler<C> = fn(&C, &Request) -> Result<Reply, ApiError>;
+
+/// One URL and method.
+pub struct Route<C> {
+    /// `GET` routes answer `HEAD` too.
+    pub method: Method,
+    /// Segments as in `/api/errors/{id}/resolve`; `{id}` stands for a positive whole number.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    /// What answers.
+    pub handle: Handler<C>,
+}
+
+/// What the table says of a method and path.
+pub enum Found<'r, C> {
+    /// The route, its place in the table, and its `{id}`.
+    Route(&'r Route<C>, usize, i64),
+    /// The path exists, for other methods.
+    WrongMethod,
+    /// No such path.
+    Nothing,
+}
+
+/// Looks a request up in the table.
+pub fn find<'r, C, S: AsRef<str>>(routes: &'r [Route<C>], method: Method, segments: &[S]) -> Found<'r, C> {
+    let method = if method == Method::Head { Method::Get } else { method };
+    let mut path_exists = false;
+    for (place, route) in routes.iter().enumerate() {
+        if let Some(id) = match_path(route.path, segments) {
+            if route.method == method {
+                return Found::Route(route, place, id);
+            }
+            path_exists = true;
+        }
+    }
+    if path_exists { Found::WrongMethod } else { Found::Nothing }
+}
+
+/// The 405 for a path, naming the methods it has.
+pub fn wrong_method<C, S: AsRef<str>>(routes: &[Route<C>], segments: &[S]) -> ApiError {
+    let allows = |method| routes.iter().any(|r| r.method == method && match_path(r.path, segments).is_some());
+    let allow = match (allows(Method::Get), allows(Method::Post), allows(Method::Delete)) {
+        (true, true, true) => "GET, HEAD, POST, DELETE",
+        (true, true, false) => "GET, HEAD, POST",
+        (true, false, true) => "GET, HEAD, DELETE",
+        (true, false, false) => "GET, HEAD",
+        (false, true, true) => "POST, DELETE",
+        (false, true, false) => "POST",
+        (false, false, _) => "DELETE",
+    };
+    ApiError::new(Kind::WrongMethod(allow), "Method not allowed")
+}
+
+fn match_path<S: AsRef<str>>(pattern: &str, segments: &[S]) -> Option<i64> {
+    let mut id = 0;
+    let mut rest = segments.iter();
+    for expected in pattern[1..].split('/') {
+        let segment = rest.next()?.as_ref();
+        if expected == "{id}" {
+            id = parse_id(segment)?;
+        } else if expected != segment {
+            return None;
+        }
+    }
+    rest.next().is_none().then_some(id)
+}
+
+fn parse_id(segment: &str) -> Option<i64> {
+    let digits = !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit());
+    segment.parse().ok().filter(|id| digits && *id > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn route(method: Method, path: &'static str) -> Route<()> {
+        Route { method, path, access: Access::Key, handle: |(), _| unreachable!() }
+    }
+
+    const ROUTES: &[Route<()>] = &[
+        route(Method::Get, "/"),
+        route(Method::Get, "/api/errors"),
+        route(Method::Post, "/api/errors"),
+        route(Method::Get, "/api/errors/{id}"),
+    ];
+
+    #[track_caller]
+    fn check(method: Method, path: &str, expected: Option<(usize, i64)>) {
+        let segments: Vec<&str> = path[1..].split('/').collect();
+        let found = match find(ROUTES, method, &segments) {
+            Found::Route(_, place, id) => Some((place, id)),
+            _ => None,
+        };
+        assert_eq!(found, expected, "{path}");
+    }
+
+    #[test]
+    fn finds() {
+        check(Method::Get, "/", Some((0, 0)));
+        check(Method::Head, "/api/errors", Some((1, 0)));
+        check(Method::Post, "/api/errors", Some((2, 0)));
+        check(Method::Get, "/api/errors/7", Some((3, 7)));
+        check(Method::Get, "/api/errors/9223372036854775807", Some((3, i64::MAX)));
+    }
+
+    #[test]
+    fn finds_nothing() {
+        for path in ["/api/errors/", "/api/errors/0", "/api/errors/-1", "/api/errors/+1", "/api/errors/x"] {
+            check(Method::Get, path, None);
+        }
+        check(Method::Get, "/api/errors/9223372036854775808", None);
+        check(Method::Get, "/api/errors/1/", None);
+        check(Method::Get, "/api", None);
+    }
+
+    #[test]
+    fn a_wrong_method_names_the_right_ones() {
+        assert!(matches!(find(ROUTES, Method::Delete, &["api", "errors"]), Found::WrongMethod));
+        let response = wrong_method(ROUTES, &["api", "errors"]).response();
+        assert!(response.headers.iter().any(|(name, value)| *name == "allow" && value == "GET, HEAD, POST"));
+    }
+}

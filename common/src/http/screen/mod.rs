@@ -1,0 +1,251 @@
+//! The screen owns the port. tiny_http cannot face strangers (docs/decisions/0002-screen.md), so it listens on a private
+//! Unix socket, and what reaches it has been read here: complete, well-formed, admitted, one request at a time.
+//!
+//! A thread per connection, taken from a bounded pool. [`connection`] serves one client; [`local`] is the way to tiny_http.
+
+mod connection;
+mod local;
+mod memory;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::http::error::ApiError;
+use crate::http::gate::Admit;
+use crate::http::metrics::{HttpMetrics, Refusal};
+
+use connection::Connection;
+use local::LocalPool;
+use memory::Memory;
+
+/// Connections that may wait in the kernel to be accepted.
+const BACKLOG: i32 = 1024;
+/// A connection thread parses a head and copies bytes; 256 of them must cost little.
+const STACK_BYTES: usize = 96 << 10;
+/// A thread without a connection ends after this long, so that a burst leaves nothing behind.
+const THREAD_IDLE_MAX: Duration = Duration::from_secs(10);
+/// How long a new connection waits for the place of an evicted one.
+const EVICTION_WAIT: Duration = Duration::from_millis(500);
+/// How long `accept` pauses after it failed, for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How the screen is set up.
+pub struct ScreenConfig {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Whether the client's address is the last one in `X-Forwarded-For`.
+    pub trust_proxy: bool,
+    /// Where tiny_http listens.
+    pub local: PathBuf,
+}
+
+/// The open port and its threads.
+pub struct Screen {
+    shared: Arc<Shared>,
+    listener: Arc<TcpListener>,
+    accepting: JoinHandle<()>,
+}
+
+struct Shared {
+    config: ScreenConfig,
+    admit: Arc<dyn Admit>,
+    metrics: Arc<HttpMetrics>,
+    local: LocalPool,
+    large_bodies: Memory,
+    stopping: AtomicBool,
+    slots: Mutex<HashMap<u64, Arc<Connection>>>,
+    slot_freed: Condvar,
+    arrivals: Mutex<Arrivals>,
+    arrived: Condvar,
+}
+
+/// Accepted connections that no thread serves yet, and how many threads wait for one.
+#[derive(Default)]
+struct Arrivals {
+    waiting: VecDeque<Arc<Connection>>,
+    idle_threads: usize,
+}
+
+impl Screen {
+    /// Binds the port, exclusively, and starts to accept.
+    pub fn open(config: ScreenConfig, admit: Arc<dyn Admit>, metrics: Arc<HttpMetrics>) -> io::Result<Self> {
+        let listener = Arc::new(TcpListener::bind(config.address)?);
+        rustix::net::listen(&listener, BACKLOG)?;
+        let shared = Arc::new(Shared {
+            local: LocalPool::new(config.local.clone()),
+            large_bodies: Memory::new(),
+            config,
+            admit,
+            metrics,
+            stopping: AtomicBool::new(false),
+            slots: Mutex::default(),
+            slot_freed: Condvar::new(),
+            arrivals: Mutex::default(),
+            arrived: Condvar::new(),
+        });
+        let accepting = {
+            let (shared, listener) = (Arc::clone(&shared), Arc::clone(&listener));
+            thread::Builder::new()
+                .name("accept".into())
+                .stack_size(STACK_BYTES)
+                .spawn(move || accept_until_stopped(&shared, &listener))?
+        };
+        Ok(Self { shared, listener, accepting })
+    }
+
+    /// The address in use; tells the port when 0 was asked for.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Accepts no more, lets requests in progress be answered for up to `patience`, and closes everything.
+    pub fn close(self, patience: Duration) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Ends the blocked accept. Fails only on a listener that is closed already.
+        let _ = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both);
+        let _ = self.accepting.join();
+        let deadline = Instant::now() + patience;
+        let mut slots = lock(&self.shared.slots);
+        // A client that has a request in progress still gets its answer: only reading ends.
+        slots.values().for_each(|connection| connection.hang_up(Shutdown::Read));
+        while !slots.is_empty() && Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            slots = self.shared.slot_freed.wait_timeout(slots, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        slots.values().for_each(|connection| connection.hang_up(Shutdown::Both));
+        self.shared.arrived.notify_all();
+    }
+}
+
+fn accept_until_stopped(shared: &Arc<Shared>, listener: &TcpListener) {
+    let mut next_id = 0;
+    loop {
+        let accepted = listener.accept();
+        if shared.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        match accepted {
+            Ok((socket, peer)) => {
+                next_id += 1;
+                shared.take_in(next_id, socket, peer);
+            }
+            // The client went away between its knock and our opening.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                log::warn!("accept failed, trying again: {error}");
+                shared.metrics.refused(Refusal::AcceptFailed);
+                shared.evict_oldest();
+                thread::sleep(ACCEPT_PAUSE);
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn take_in(self: &Arc<Self>, id: u64, socket: TcpStream, peer: SocketAddr) {
+        let connection = Arc::new(Connection::new(id, socket, peer.ip()));
+        if !self.make_room() {
+            self.metrics.refused(Refusal::ConnectionsFull);
+            connection.turn_away(&ApiError::unavailable(1, "Too many connections, try again"));
+            return;
+        }
+        lock(&self.slots).insert(id, Arc::clone(&connection));
+        self.metrics.connections.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.hand_over(connection) {
+            log::warn!("no thread for a connection: {error}");
+            self.metrics.refused(Refusal::ConnectionsFull);
+            self.free_slot(id);
+        }
+    }
+
+    /// Gives the connection to an idle thread, or to a new one.
+    fn hand_over(self: &Arc<Self>, connection: Arc<Connection>) -> io::Result<()> {
+        let mut arrivals = lock(&self.arrivals);
+        if arrivals.idle_threads > arrivals.waiting.len() {
+            arrivals.waiting.push_back(connection);
+            drop(arrivals);
+            self.arrived.notify_one();
+            return Ok(());
+        }
+        drop(arrivals);
+        let shared = Arc::clone(self);
+        thread::Builder::new()
+            .name("connection".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || shared.serve_connections(connection))
+            .map(drop)
+    }
+
+    /// The life of a connection thread: serves one, then waits a while for another.
+    fn serve_connections(self: Arc<Self>, first: Arc<Connection>) {
+        let mut buffers = connection::Buffers::default();
+        let mut next = Some(first);
+        while let Some(connection) = next {
+            connection::serve(&self, &connection, &mut buffers);
+            self.free_slot(connection.id);
+            drop(connection);
+            next = self.next_arrival();
+        }
+    }
+
+    fn next_arrival(&self) -> Option<Arc<Connection>> {
+        let mut arrivals = lock(&self.arrivals);
+        arrivals.idle_threads += 1;
+        let (mut arrivals, _) = self
+            .arrived
+            .wait_timeout_while(arrivals, THREAD_IDLE_MAX, |arrivals| {
+                arrivals.waiting.is_empty() && !self.stopping.load(Ordering::SeqCst)
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        arrivals.idle_threads -= 1;
+        arrivals.waiting.pop_front()
+    }
+
+    fn free_slot(&self, id: u64) {
+        let removed = lock(&self.slots).remove(&id);
+        if removed.is_some() {
+            self.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.slot_freed.notify_all();
+    }
+
+    /// Waits for a free slot, if need be that of the client that has waited longest without a request in progress.
+    fn make_room(&self) -> bool {
+        let deadline = Instant::now() + EVICTION_WAIT;
+        loop {
+            let slots = lock(&self.slots);
+            if slots.len() < self.config.connections_max {
+                return true;
+            }
+            drop(slots);
+            if !self.evict_oldest() || Instant::now() >= deadline {
+                return false;
+            }
+            let slots = lock(&self.slots);
+            let full = |slots: &mut HashMap<_, _>| slots.len() >= self.config.connections_max;
+            drop(self.slot_freed.wait_timeout_while(slots, EVICTION_WAIT, full));
+        }
+    }
+
+    fn evict_oldest(&self) -> bool {
+        let slots = lock(&self.slots);
+        let oldest = slots.values().filter_map(|c| c.evictable_since().map(|since| (since, c))).min_by_key(|(s, _)| *s);
+        if let Some((_, connection)) = oldest {
+            connection.hang_up(Shutdown::Both);
+            self.metrics.refused(Refusal::Evicted);
+        }
+        oldest.is_some()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

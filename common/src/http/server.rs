@@ -1,0 +1,183 @@
+//! The worker pool on tiny_http; the only file that names it. It serves the private Unix socket behind the
+//! [screen](crate::http::screen), so every request it sees is complete, well-formed and admitted.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::http::error::{ApiError, Kind};
+use crate::http::gate::Admit;
+use crate::http::metrics::HttpMetrics;
+use crate::http::reply::{Answer, Reply};
+use crate::http::request::{Method, Request, Target};
+use crate::http::response::Response;
+use crate::http::router::{self, Found, Route};
+use crate::http::screen::{Screen, ScreenConfig};
+use crate::writer::Writer;
+
+/// A handler parses, asks SQLite and renders; none recurses with its input.
+const STACK_BYTES: usize = 512 << 10;
+/// How long requests in progress may take after the signal to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Where a server listens and how many may connect.
+pub struct ServerConfig {
+    /// The public address.
+    pub address: SocketAddr,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Whether `X-Forwarded-For` counts.
+    pub trust_proxy: bool,
+    /// The private socket; removed and made anew.
+    pub socket: PathBuf,
+}
+
+/// A running server.
+pub struct Server {
+    screen: Screen,
+    inner: Arc<tiny_http::Server>,
+    workers: Vec<JoinHandle<()>>,
+    socket: PathBuf,
+}
+
+struct Shared<C: 'static> {
+    routes: &'static [Route<C>],
+    writer: Writer,
+    metrics: Arc<HttpMetrics>,
+}
+
+impl Server {
+    #[expect(clippy::disallowed_methods, reason = "this is the file that knows tiny_http")]
+    /// Opens the port with one worker per context.
+    pub fn start<C: Send + 'static>(
+        config: ServerConfig,
+        routes: &'static [Route<C>],
+        contexts: Vec<C>,
+        admit: Arc<dyn Admit>,
+        writer: Writer,
+        metrics: Arc<HttpMetrics>,
+    ) -> io::Result<Self> {
+        let listener = listen_privately(&config.socket)?;
+        let inner = Arc::new(tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?);
+        let shared = Arc::new(Shared { routes, writer, metrics: Arc::clone(&metrics) });
+        let workers = contexts
+            .into_iter()
+            .enumerate()
+            .map(|(number, context)| {
+                let (inner, shared) = (Arc::clone(&inner), Arc::clone(&shared));
+                thread::Builder::new()
+                    .name(format!("worker-{number}"))
+                    .stack_size(STACK_BYTES)
+                    .spawn(move || work(&inner, &shared, &context))
+            })
+            .collect::<Result<_, _>>()?;
+        let ServerConfig { address, connections_max, trust_proxy, socket } = config;
+        let local = socket.clone();
+        let screen = Screen::open(ScreenConfig { address, connections_max, trust_proxy, local }, admit, metrics)?;
+        Ok(Self { screen, inner, workers, socket })
+    }
+
+    /// The public address; tells the port when 0 was asked for.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.screen.address()
+    }
+
+    /// Answers what is in progress and ends all threads. The writer must still run.
+    pub fn stop(self) {
+        self.screen.close(STOP_PATIENCE);
+        for _ in &self.workers {
+            self.inner.unblock();
+        }
+        for worker in self.workers {
+            // A panic outside a handler was printed when it happened.
+            let _ = worker.join();
+        }
+        // tiny_http wakes its accept thread over the socket, so the file goes last.
+        drop(self.inner);
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
+/// A socket only this user can open. What an earlier process left is removed.
+fn listen_privately(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("socket {}: {error}", path.display())))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+fn work<C>(server: &tiny_http::Server, shared: &Arc<Shared<C>>, context: &C) {
+    // An error here is the word to stop.
+    while let Ok(raw) = server.recv() {
+        answer_one(raw, shared, context);
+    }
+}
+
+fn answer_one<C>(mut raw: tiny_http::Request, shared: &Arc<Shared<C>>, context: &C) {
+    let began = Instant::now();
+    let mut place = None;
+    let reply = catch_unwind(AssertUnwindSafe(|| {
+        let request = read(&mut raw)?;
+        dispatch(request, shared.routes, context, &mut place)
+    }));
+    let reply = reply.unwrap_or_else(|_| Err(ApiError::new(Kind::Internal, "Internal server error")));
+    let metrics = Arc::clone(&shared.metrics);
+    let answer: Answer = Box::new(move |response| {
+        metrics.answered(place, response.status, began.elapsed());
+        send(raw, &response);
+    });
+    match reply {
+        Ok(Reply::Now(response)) => answer(response),
+        Ok(Reply::AfterCommit(write)) => write.submit(&shared.writer, answer),
+        Err(error) => answer(error.response()),
+    }
+}
+
+fn dispatch<C>(
+    mut request: Request,
+    routes: &'static [Route<C>],
+    context: &C,
+    place: &mut Option<usize>,
+) -> Result<Reply, ApiError> {
+    match router::find(routes, request.method, &request.target.segments) {
+        Found::Route(route, at, id) => {
+            *place = Some(at);
+            request.id = id;
+            (route.handle)(context, &request)
+        }
+        Found::WrongMethod => Err(router::wrong_method(routes, &request.target.segments)),
+        Found::Nothing => Err(ApiError::not_found("Not found")),
+    }
+}
+
+fn read(raw: &mut tiny_http::Request) -> Result<Request, ApiError> {
+    let method = Method::parse(raw.method().as_str());
+    let target = Target::parse(raw.url())?;
+    let headers = raw
+        .headers()
+        .iter()
+        .map(|header| (header.field.as_str().as_str().to_owned(), header.value.as_str().to_owned()))
+        .collect();
+    let mut body = Vec::with_capacity(raw.body_length().unwrap_or(0));
+    io::Read::read_to_end(raw.as_reader(), &mut body)
+        .map_err(|_| ApiError::new(Kind::Invalid, "Failed to read request body"))?;
+    Ok(Request { method, target, headers, body, id: 0 })
+}
+
+/// The whole answer in one write. A failure means that the screen gave this request up; nobody waits for it.
+fn send(raw: tiny_http::Request, response: &Response) {
+    let bytes = response.to_http(raw.method() == &tiny_http::Method::Head, false);
+    let mut writer = raw.into_writer();
+    let _ = writer.write_all(&bytes).and_then(|()| writer.flush());
+}

@@ -1,0 +1,55 @@
+//! What the process asks of the system for itself, and what it reads of itself.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::http::metrics::Page;
+
+/// tiny_http's threads parse a request line; std's 2 MB would be too much room.
+const FOREIGN_STACK_BYTES: &str = "131072";
+
+/// Prepares the process. Call it first in `main`, before any thread exists.
+pub fn prepare() {
+    bound_foreign_stacks();
+    raise_descriptor_limit();
+}
+
+/// Bounds the stacks of threads that libraries start without saying how large.
+#[expect(unsafe_code, reason = "the environment is changed while no other thread exists that could read it")]
+fn bound_foreign_stacks() {
+    // SAFETY: `prepare` is called first in `main`; there is one thread.
+    unsafe { std::env::set_var("RUST_MIN_STACK", FOREIGN_STACK_BYTES) };
+}
+
+/// Every connection is a descriptor; the usual soft limit of 1024 is historical.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Refused only if the hard limit changed meanwhile; the soft limit then stays as it was.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// Resident memory in bytes, from `/proc/self/statm` (proc(5)); none where there is no `/proc`.
+pub fn resident_bytes() -> Option<u64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// Open file descriptors.
+pub fn open_descriptors() -> Option<usize> {
+    // One of them is the folder being read.
+    fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count().saturating_sub(1))
+}
+
+/// Appends the process's own figures.
+pub fn render(page: &mut Page, uptime: Duration) {
+    if let Some(bytes) = resident_bytes() {
+        page.gauge("process_resident_memory_bytes", "Resident memory.", bytes);
+    }
+    if let Some(count) = open_descriptors() {
+        page.gauge("process_open_fds", "Open file descriptors.", count);
+    }
+    page.gauge("monlight_uptime_seconds", "Since the start.", uptime.as_secs());
+}

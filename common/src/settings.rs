@@ -1,0 +1,75 @@
+//! The environment variables that every service has.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::env::Env;
+
+/// More workers than this only make a small machine switch between them.
+const WORKERS_MAX: usize = 64;
+/// Each connection is a thread; this many fill the memory limit.
+const CONNECTIONS_MAX: usize = 1024;
+
+/// What one service sets differently from another.
+pub struct Defaults {
+    /// Where its database is, relative to the working directory.
+    pub database_path: &'static str,
+    /// Requests per minute and client.
+    pub rate_limit: u32,
+}
+
+/// The common settings.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// The database file.
+    pub database_path: PathBuf,
+    /// Threads that answer requests.
+    pub workers: usize,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Requests per minute and client; 0 for no limit.
+    pub rate_limit: u32,
+    /// Whether the client's address is taken from `X-Forwarded-For`.
+    pub trust_proxy: bool,
+    /// What is logged.
+    pub log_level: log::LevelFilter,
+}
+
+impl Settings {
+    /// Reads them; problems stay in `env`.
+    pub fn read(env: &mut Env, defaults: &Defaults) -> Self {
+        Self {
+            address: address(env),
+            database_path: database_path(env, defaults),
+            workers: env.integer("WORKERS", 4, 1..=WORKERS_MAX),
+            connections_max: env.integer("MAX_CONNECTIONS", 256, 1..=CONNECTIONS_MAX),
+            rate_limit: env.integer("RATE_LIMIT", defaults.rate_limit, 0..=1_000_000),
+            trust_proxy: env.flag("TRUST_PROXY", false),
+            log_level: log_level(env),
+        }
+    }
+}
+
+/// `BIND_ADDRESS` and `PORT`; also what `--healthcheck` needs.
+pub fn address(env: &mut Env) -> SocketAddr {
+    let port = env.integer("PORT", 8000, 0..=u16::MAX);
+    let text = env.text_or("BIND_ADDRESS", "0.0.0.0");
+    let ip = text.parse().unwrap_or_else(|_| {
+        env.problem(format!("BIND_ADDRESS: expected an IP address, got {text:?}"));
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    });
+    SocketAddr::new(ip, port)
+}
+
+/// `DATABASE_PATH`; also what `--backup` needs.
+pub fn database_path(env: &mut Env, defaults: &Defaults) -> PathBuf {
+    PathBuf::from(env.text_or("DATABASE_PATH", defaults.database_path))
+}
+
+fn log_level(env: &mut Env) -> log::LevelFilter {
+    use log::LevelFilter::{Debug, Error, Info, Warn};
+    let words = [("error", Error), ("err", Error), ("warn", Warn), ("warning", Warn), ("info", Info), ("debug", Debug)];
+    env.one_of("LOG_LEVEL", Info, &words)
+}

@@ -1,0 +1,442 @@
+//! The writer thread: it owns the only read-write connection and commits in groups.
+//!
+//! Jobs wait in a queue bounded by count and bytes. The writer takes all that wait, runs them in one transaction, commits
+//! once (on disk: `synchronous=FULL`), and only then are they answered, by a few reply threads: the writer itself never
+//! touches a socket. A job that fails is rolled back alone; the others of its batch are committed.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::http::metrics::Page;
+
+/// More than this gains nothing: a commit's fixed cost is spread thin at 100 jobs already.
+const BATCH_JOBS_MAX: usize = 256;
+/// As many as requests can be in flight (see the screen), with room for timers.
+const QUEUE_JOBS_MAX: usize = 1024;
+/// What waiting jobs may hold in memory: about a thousand reports of common size, or sixteen of the largest.
+const QUEUE_BYTES_MAX: usize = 4 << 20;
+/// How long a caller waits for room before it is told to come back.
+const QUEUE_WAIT: Duration = Duration::from_millis(500);
+/// After a failed commit, how often an otherwise idle writer tries whether the disk takes data again.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// Rendering and sending are cheap; two let one wait for a slow socket.
+const REPLY_THREADS: usize = 2;
+/// SQLite needs about 100 KB at most; the job's own work is shallow.
+const STACK_BYTES: usize = 512 << 10;
+/// Upper edges of the batch-size histogram.
+const BATCH_EDGES: [u64; 7] = [1, 4, 16, 32, 64, 128, 256];
+
+/// Why a job was not committed.
+#[derive(Debug)]
+pub enum WriteError {
+    /// The queue stayed full.
+    Full,
+    /// The service is stopping.
+    Stopped,
+    /// The database could not be written; nothing of the job was stored.
+    Storage {
+        /// The disk is full (as opposed to an I/O error, a lock or a read-only file).
+        full: bool,
+        /// SQLite's words.
+        message: String,
+    },
+    /// The job itself failed; the others of its batch did not.
+    Job(rusqlite::Error),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the write queue is full"),
+            Self::Stopped => f.write_str("the writer has stopped"),
+            Self::Storage { message, .. } => write!(f, "the database cannot be written: {message}"),
+            Self::Job(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+/// A job of any result type, as the writer sees it.
+trait Job: Send {
+    fn run(&mut self, tx: &Connection) -> rusqlite::Result<()>;
+    fn finish(self: Box<Self>, outcome: Result<(), WriteError>);
+}
+
+struct TypedJob<T, W, D> {
+    work: W,
+    done: D,
+    value: Option<T>,
+}
+
+impl<T, W, D> Job for TypedJob<T, W, D>
+where
+    T: Send,
+    W: FnMut(&Connection) -> rusqlite::Result<T> + Send,
+    D: FnOnce(Result<T, WriteError>) + Send,
+{
+    fn run(&mut self, tx: &Connection) -> rusqlite::Result<()> {
+        self.value = Some((self.work)(tx)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), WriteError>) {
+        let Self { done, value, .. } = *self;
+        // A job without a value did not run to its end, so its outcome is an error.
+        done(outcome.and_then(|()| value.ok_or(WriteError::Stopped)));
+    }
+}
+
+struct Waiting {
+    job: Box<dyn Job>,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Waiting>,
+    bytes: usize,
+    stopped: bool,
+}
+
+type Finished = (Box<dyn Job>, Result<(), WriteError>);
+
+#[derive(Default)]
+struct Replies {
+    finished: VecDeque<Finished>,
+    stopped: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    queue_changed: Condvar,
+    room: Condvar,
+    /// Holds at most one entry per accepted job, so the queue's bound and the requests in flight bound it too.
+    replies: Mutex<Replies>,
+    replies_changed: Condvar,
+    trouble: Mutex<Option<String>>,
+    probing: AtomicBool,
+    figures: Figures,
+}
+
+/// Counters for self-metrics.
+#[derive(Default)]
+struct Figures {
+    /// Jobs taken, whatever became of them.
+    jobs: AtomicU64,
+    busy_micros: AtomicU64,
+    /// Writes refused by the disk.
+    failures: AtomicU64,
+    /// Batches by size, one per edge of [`BATCH_EDGES`] (not cumulative).
+    batches: [AtomicU64; BATCH_EDGES.len()],
+}
+
+/// Hands jobs to the writer thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Writer {
+    shared: Arc<Shared>,
+}
+
+/// The threads behind a [`Writer`]; joined once at the end.
+pub struct WriterThreads {
+    shared: Arc<Shared>,
+    writer: JoinHandle<()>,
+    replies: Vec<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the writer on its connection.
+    pub fn start(conn: Connection) -> std::io::Result<(Self, WriterThreads)> {
+        let shared = Arc::new(Shared::default());
+        let spawn = |name: String, body: Box<dyn FnOnce(&Shared) + Send>| {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || body(&shared))
+        };
+        let writer = spawn("writer".into(), Box::new(move |shared| write_until_stopped(&conn, shared)))?;
+        let replies = (0..REPLY_THREADS)
+            .map(|n| spawn(format!("reply-{n}"), Box::new(reply_until_stopped)))
+            .collect::<Result<_, _>>()?;
+        let threads = WriterThreads { shared: Arc::clone(&shared), writer, replies };
+        Ok((Self { shared }, threads))
+    }
+
+    /// Queues `work` for the next commit; `done` gets its outcome, after the commit, on a reply thread.
+    ///
+    /// `work` can run twice (SQLite may roll a whole batch back, which is then re-run), so it must have no effect outside
+    /// its transaction. `bytes` is about what the job holds in memory. Fails when the queue stays full or is closed;
+    /// `done` is then handed back uncalled.
+    pub fn submit<T, D>(
+        &self,
+        bytes: usize,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        done: D,
+    ) -> Result<(), (WriteError, D)>
+    where
+        T: Send + 'static,
+        D: FnOnce(Result<T, WriteError>) + Send + 'static,
+    {
+        let shared = &*self.shared;
+        let waited = shared
+            .room
+            .wait_timeout_while(lock(&shared.queue), QUEUE_WAIT, |queue| {
+                !queue.stopped && !queue.jobs.is_empty() && is_full(queue, bytes)
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut queue = waited.0;
+        if queue.stopped {
+            return Err((WriteError::Stopped, done));
+        }
+        if !queue.jobs.is_empty() && is_full(&queue, bytes) {
+            return Err((WriteError::Full, done));
+        }
+        queue.bytes += bytes;
+        queue.jobs.push_back(Waiting { job: Box::new(TypedJob { work, done, value: None }), bytes });
+        if queue.jobs.len() == 1 {
+            shared.queue_changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Queues `work` and waits for its commit. For background threads; a worker must not wait.
+    pub fn call<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.submit(0, work, move |outcome| {
+            // The receiver waits below; it cannot be gone.
+            let _ = sender.send(outcome);
+        })
+        .map_err(|(error, _)| error)?;
+        receiver.recv().unwrap_or(Err(WriteError::Stopped))
+    }
+
+    /// What keeps the database from being written, if anything does.
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.shared.trouble).clone()
+    }
+
+    /// Appends the writer's figures.
+    pub fn render(&self, page: &mut Page) {
+        let (jobs, bytes) = {
+            let queue = lock(&self.shared.queue);
+            (queue.jobs.len(), queue.bytes)
+        };
+        let figures = &self.shared.figures;
+        page.gauge("monlight_writer_queue_jobs", "Writes waiting for a commit.", jobs);
+        page.gauge("monlight_writer_queue_bytes", "Memory they hold, about.", bytes);
+        let busy = figures.busy_micros.load(Ordering::Relaxed) as f64 / 1e6;
+        page.counter("monlight_writer_busy_seconds_total", "Time spent in transactions.", busy);
+        page.counter(
+            "monlight_writer_failures_total",
+            "Writes the disk refused.",
+            figures.failures.load(Ordering::Relaxed),
+        );
+        page.family("monlight_writer_batch_size", "histogram", "Writes per commit.");
+        let edges = BATCH_EDGES.map(|edge| edge as f64);
+        let jobs = figures.jobs.load(Ordering::Relaxed) as f64;
+        page.histogram("monlight_writer_batch_size", &edges, &figures.batches, jobs);
+    }
+}
+
+impl WriterThreads {
+    /// Refuses new jobs, commits and answers those accepted, checkpoints the log, and ends.
+    pub fn stop(self) {
+        lock(&self.shared.queue).stopped = true;
+        self.shared.queue_changed.notify_all();
+        self.shared.room.notify_all();
+        // A panic of these threads was printed when it happened; there is nothing left to do about it here.
+        let _ = self.writer.join();
+        lock(&self.shared.replies).stopped = true;
+        self.shared.replies_changed.notify_all();
+        for thread in self.replies {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn is_full(queue: &Queue, bytes: usize) -> bool {
+    queue.jobs.len() >= QUEUE_JOBS_MAX || queue.bytes + bytes > QUEUE_BYTES_MAX
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write_until_stopped(conn: &Connection, shared: &Shared) {
+    while let Some(mut batch) = next_batch(shared) {
+        if batch.is_empty() {
+            probe(conn, shared);
+            continue;
+        }
+        let began = Instant::now();
+        let outcomes = commit(conn, &mut batch, shared);
+        let figures = &shared.figures;
+        figures.busy_micros.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+        let edge = BATCH_EDGES.iter().position(|edge| batch.len() as u64 <= *edge).unwrap_or(BATCH_EDGES.len() - 1);
+        figures.batches[edge].fetch_add(1, Ordering::Relaxed);
+        figures.jobs.fetch_add(batch.len() as u64, Ordering::Relaxed);
+
+        let mut replies = lock(&shared.replies);
+        replies.finished.extend(batch.into_iter().zip(outcomes));
+        drop(replies);
+        shared.replies_changed.notify_one();
+    }
+    if let Err(error) = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        log::warn!("checkpoint at stop failed, the next start does it: {error}");
+    }
+}
+
+/// Waits for jobs and takes them. An empty batch asks for a probe; none means stopped and drained.
+fn next_batch(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
+    let mut queue = lock(&shared.queue);
+    while queue.jobs.is_empty() {
+        if queue.stopped {
+            return None;
+        }
+        if shared.probing.load(Ordering::Relaxed) {
+            let (guard, timeout) =
+                shared.queue_changed.wait_timeout(queue, PROBE_INTERVAL).unwrap_or_else(PoisonError::into_inner);
+            queue = guard;
+            if timeout.timed_out() && queue.jobs.is_empty() && !queue.stopped {
+                return Some(Vec::new());
+            }
+        } else {
+            queue = shared.queue_changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+    let count = queue.jobs.len().min(BATCH_JOBS_MAX);
+    let mut batch = Vec::with_capacity(count);
+    for waiting in queue.jobs.drain(..count).collect::<Vec<_>>() {
+        queue.bytes -= waiting.bytes;
+        batch.push(waiting.job);
+    }
+    drop(queue);
+    shared.room.notify_all();
+    Some(batch)
+}
+
+/// Commits a batch; one outcome per job. If it fails as a whole, nothing of it is stored, and each job is run again alone:
+/// then only the one that cannot be stored gets an error. That is rare, so the usual case pays for no savepoints
+/// (docs/decisions/0004-no-savepoints.md).
+fn commit(conn: &Connection, batch: &mut [Box<dyn Job>], shared: &Shared) -> Vec<Result<(), WriteError>> {
+    match transaction(conn, batch) {
+        Ok(()) => {
+            note_health(shared, None);
+            batch.iter().map(|_| Ok(())).collect()
+        }
+        Err(_) if batch.len() > 1 => {
+            batch.iter_mut().flat_map(|job| commit(conn, std::slice::from_mut(job), shared)).collect()
+        }
+        Err(error) => {
+            let error = classify(error);
+            if let WriteError::Storage { message, .. } = &error {
+                shared.figures.failures.fetch_add(1, Ordering::Relaxed);
+                note_health(shared, Some(message));
+            }
+            vec![Err(error)]
+        }
+    }
+}
+
+/// One transaction over all jobs. `Err` means that nothing of the batch is stored.
+fn transaction(conn: &Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let outcome = run_all(conn, batch).and_then(|()| conn.prepare_cached("COMMIT")?.execute([]).map(drop));
+    // On a full disk and some I/O errors SQLite has rolled back by itself.
+    if outcome.is_err() && !conn.is_autocommit() {
+        conn.execute_batch("ROLLBACK")?;
+    }
+    outcome
+}
+
+fn run_all(conn: &Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+    for job in batch {
+        catch_unwind(AssertUnwindSafe(|| job.run(conn))).unwrap_or(Err(rusqlite::Error::UnwindingPanic))?;
+    }
+    Ok(())
+}
+
+/// Errors of the disk and the file, not of one job.
+fn is_storage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OutOfMemory
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+        )
+    )
+}
+
+fn classify(error: rusqlite::Error) -> WriteError {
+    if is_storage(&error) {
+        let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        return WriteError::Storage { full, message: error.to_string() };
+    }
+    WriteError::Job(error)
+}
+
+/// Logs the change from good to bad and back, once each.
+fn note_health(shared: &Shared, trouble: Option<&str>) {
+    if trouble.is_none() && !shared.probing.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut current = lock(&shared.trouble);
+    match (&*current, trouble) {
+        (None, Some(new)) => log::error!("the database cannot be written: {new}"),
+        (Some(_), None) => log::info!("the database can be written again"),
+        _ => {}
+    }
+    *current = trouble.map(str::to_owned);
+    shared.probing.store(trouble.is_some(), Ordering::Relaxed);
+}
+
+/// A small write that shows whether the disk takes data again, so that health recovers without traffic.
+fn probe(conn: &Connection, shared: &Shared) {
+    let written = conn.execute(
+        "INSERT INTO _meta (key, value) VALUES ('last_write_probe', datetime('now')) \
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [],
+    );
+    if written.is_ok() {
+        note_health(shared, None);
+    }
+}
+
+fn reply_until_stopped(shared: &Shared) {
+    loop {
+        let mut replies = lock(&shared.replies);
+        let (job, outcome) = loop {
+            if let Some(finished) = replies.finished.pop_front() {
+                break finished;
+            }
+            if replies.stopped {
+                return;
+            }
+            replies = shared.replies_changed.wait(replies).unwrap_or_else(PoisonError::into_inner);
+        };
+        let more = !replies.finished.is_empty();
+        drop(replies);
+        if more {
+            shared.replies_changed.notify_one();
+        }
+        // A panic while rendering one reply drops its request, which answers 500 by itself; the thread lives on.
+        let _ = catch_unwind(AssertUnwindSafe(|| job.finish(outcome)));
+    }
+}

@@ -1,0 +1,112 @@
+//! The settings of error-tracker, read once at start, and its limits.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::auth::ApiKey;
+use common::env::{Env, Problems};
+use common::settings::{Defaults, Settings};
+
+use crate::mailer::SmtpConfig;
+
+/// A report is at most this large; the original's limit.
+pub(crate) const BODY_BYTES_MAX: usize = 256 << 10;
+
+/// What differs from the other services.
+pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/errors.db", rate_limit: 100 };
+
+/// The text of `--help` after the usage line.
+pub(crate) const HELP: &str = "\
+Groups exceptions by fingerprint, keeps the last occurrences of each, and sends alerts by e-mail.
+It is configured by environment variables; a secret NAME may be read from a file named by NAME_FILE.
+
+  API_KEY              required  the key clients send as X-API-Key or Authorization: Bearer (secret)
+  DATABASE_PATH        ./data/errors.db
+  PORT                 8000
+  BIND_ADDRESS         0.0.0.0
+  WORKERS              4         threads that answer requests
+  MAX_CONNECTIONS      256       connections at a time
+  RATE_LIMIT           100       requests per minute and client, 0 for no limit
+  TRUST_PROXY          false     take the client's address from X-Forwarded-For
+  RETENTION_DAYS       90        days a resolved error is kept, negative for ever
+  BASE_URL             http://localhost:5010   where links in mails point
+  LOG_LEVEL            info      error, warn, info, debug
+
+Alerts are sent when SMTP_HOST and ALERT_EMAILS are both set:
+  SMTP_HOST, SMTP_PORT 25        465: TLS from the first byte; else STARTTLS where the server offers it
+  SMTP_USERNAME, SMTP_PASSWORD   log in when both are set (SMTP_PASSWORD is a secret)
+  SMTP_PLAINTEXT_AUTH  false     allow the login without TLS
+  SMTP_CA_FILE                   more CA certificates to trust (PEM)
+  SMTP_FROM            errors@example.com
+  ALERT_EMAILS                   recipients, separated by commas
+  ALERT_RETRY_SECONDS  0,5,30,120,600   when to try a mail again
+";
+
+/// Everything the environment decides.
+pub(crate) struct Config {
+    pub(crate) settings: Settings,
+    pub(crate) api_key: ApiKey,
+    /// How long a resolved group is kept; none: for ever.
+    pub(crate) retention: Option<Duration>,
+    pub(crate) alerts: Alerts,
+    pub(crate) base_url: String,
+}
+
+/// Whether alerts are sent, or what is missing.
+pub(crate) enum Alerts {
+    On { smtp: SmtpConfig, retry_after: Vec<Duration> },
+    Off { missing: &'static str },
+}
+
+impl Config {
+    /// Reads all variables; every problem is reported at once.
+    pub(crate) fn read(mut env: Env) -> Result<Self, Problems> {
+        let config = Self {
+            api_key: ApiKey::new(env.required_secret("API_KEY")),
+            settings: Settings::read(&mut env, &DEFAULTS),
+            retention: days(env.integer("RETENTION_DAYS", 90, i64::MIN..=i64::MAX)),
+            alerts: Alerts::read(&mut env),
+            base_url: base_url(&mut env),
+        };
+        env.finish().map(|()| config)
+    }
+}
+
+/// Negative means for ever; so does what is longer than time itself.
+fn days(days: i64) -> Option<Duration> {
+    u64::try_from(days).ok().and_then(|days| days.checked_mul(24 * 60 * 60)).map(Duration::from_secs)
+}
+
+fn base_url(env: &mut Env) -> String {
+    let url = env.text_or("BASE_URL", "http://localhost:5010");
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        env.problem(format!("BASE_URL: expected http://… or https://…, got {url:?}"));
+    }
+    url.trim_end_matches('/').to_owned()
+}
+
+impl Alerts {
+    fn read(env: &mut Env) -> Self {
+        let host = env.text("SMTP_HOST");
+        let recipients = env.list("ALERT_EMAILS");
+        let retry_after = env.list("ALERT_RETRY_SECONDS");
+        let smtp = SmtpConfig {
+            host: host.clone().unwrap_or_default(),
+            port: env.integer("SMTP_PORT", 25, 1..=u16::MAX),
+            username: env.text("SMTP_USERNAME"),
+            password: env.secret("SMTP_PASSWORD"),
+            from: env.text_or("SMTP_FROM", "errors@example.com"),
+            recipients,
+            ca_file: env.text("SMTP_CA_FILE").map(PathBuf::from),
+            plaintext_auth: env.flag("SMTP_PLAINTEXT_AUTH", false),
+        };
+        let retry_after = retry_delays(env, &retry_after);
+        if host.is_none() {
+            return Self::Off { missing: "SMTP_HOST is not set" };
+        }
+        if smtp.recipients.is_empty() {
+            return Self::Off { missing: "ALERT_EMAILS is not set" };
+        }
+        Self::On { smtp, retry_after }
+    }
+}

@@ -1,0 +1,58 @@
+//! What handlers work with: one [`Context`] per worker, with a database connection of its own.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use common::clock::Clock;
+use common::db::{Database, Reader};
+use common::http::metrics::HttpMetrics;
+use common::writer::Writer;
+
+use crate::alerter::AlerterHandle;
+
+/// A worker's context.
+pub(crate) struct Context {
+    reader: Reader,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all workers share.
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) writer: Writer,
+    pub(crate) database: Database,
+    pub(crate) http: Arc<HttpMetrics>,
+    pub(crate) alerts: AlertSwitch,
+    pub(crate) started: Instant,
+}
+
+/// Whether new errors alert somebody.
+pub(crate) enum AlertSwitch {
+    On(AlerterHandle),
+    Off { missing: &'static str },
+}
+
+impl AlertSwitch {
+    pub(crate) const fn is_on(&self) -> bool {
+        matches!(self, Self::On(_))
+    }
+
+    /// Tells the alerter that there is something to send.
+    pub(crate) fn wake(&self) {
+        if let Self::On(alerter) = self {
+            alerter.wake();
+        }
+    }
+}
+
+impl Context {
+    pub(crate) const fn new(reader: Reader, shared: Arc<Shared>) -> Self {
+        Self { reader, shared }
+    }
+
+    /// The worker's read-only connection, with a fresh time limit.
+    pub(crate) fn reader(&self) -> &Reader {
+        self.reader.restart_time_limit();
+        &self.reader
+    }
+}

@@ -1,0 +1,48 @@
+//! `/api/alerts` and `/api/test-alert`: what was sent, and whether sending works.
+
+use std::sync::Arc;
+
+use common::http::error::ApiError;
+use common::http::reply::Reply;
+use common::http::request::Request;
+use common::http::response::Response;
+use serde_json::json;
+
+use crate::context::{AlertSwitch, Context};
+use crate::store;
+
+/// `GET /api/alerts`: the newest first, with what became of each.
+pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+    let page = Page::parse(request.query())?;
+    let (alerts, total) = store::alerts(ctx.reader(), page.limit, page.offset)?;
+    let alerts: Vec<_> = alerts.iter().map(render).collect();
+    let body = json!({
+        "enabled": ctx.shared.alerts.is_on(),
+        "alerts": alerts,
+        "total": total,
+        "limit": page.limit,
+        "offset": page.offset,
+    });
+    Ok(Response::json(200, &body).into())
+}
+
+/// `POST /api/test-alert`: queues a mail that only says that mails arrive.
+pub(crate) fn test(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+    if let AlertSwitch::Off { missing } = ctx.shared.alerts {
+        return Ok(Response::json(503, &json!({"detail": format!("SMTP not configured: {missing}")})).into());
+    }
+    let now = ctx.shared.clock.now();
+    let shared = Arc::clone(&ctx.shared);
+    Ok(Reply::after_commit(
+        0,
+        move |tx| store::insert_test_alert(tx, now),
+        move |_id| {
+            shared.alerts.wake();
+            let body = json!({
+                "status": "test alert dispatched",
+                "detail": "Check service logs for SMTP transaction result",
+            });
+            Ok(Response::json(202, &body))
+        },
+    ))
+}

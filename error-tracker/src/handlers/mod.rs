@@ -1,0 +1,8 @@
+//! HTTP in, HTTP out: one file per noun in the URL. Parse, call, render.
+
+pub(crate) mod alerts;
+pub(crate) mod errors;
+pub(crate) mod health;
+pub(crate) mod metrics;
+pub(crate) mod pages;
+pub(crate) mod projects;

@@ -1,0 +1,107 @@
+//! Wires the parts together, runs them until the signal, and takes them down in order.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use common::cli::{Failure, Program};
+use common::clock::Clock;
+use common::db::{self, Database};
+use common::env::Env;
+use common::http::gate::Gate;
+use common::http::metrics::HttpMetrics;
+use common::http::server::{Server, ServerConfig};
+use common::shutdown::{self, Stop};
+use common::writer::Writer;
+
+use crate::alerter::{Alerter, AlerterHandle};
+use crate::config::{Alerts, BODY_BYTES_MAX, Config, DEFAULTS, HELP};
+use crate::context::{AlertSwitch, Context, Shared};
+use crate::mailer::Mailer;
+use crate::routes::ROUTES;
+use crate::{store, timers};
+
+/// What `main` runs.
+pub const PROGRAM: Program =
+    Program { name: "error-tracker", version: env!("CARGO_PKG_VERSION"), help: HELP, defaults: DEFAULTS, run };
+
+fn run(env: Env) -> Result<(), Failure> {
+    let config = Config::read(env)?;
+    common::log::init(config.settings.log_level);
+    let stop = Stop::new();
+    shutdown::on_signals(&stop)?;
+    let clock = Clock::System;
+
+    let (database, connection) = Database::open(&config.settings.database_path, store::MIGRATIONS)?;
+    store::register_functions(&connection)?;
+    let (writer, writer_threads) = Writer::start(connection)?;
+    let (alerts, alerter) = start_alerter(&config, &database, &writer, &clock, &stop)?;
+    let http = Arc::new(HttpMetrics::new(ROUTES));
+    let shared = Arc::new(Shared {
+        clock: clock.clone(),
+        writer: writer.clone(),
+        database,
+        http: Arc::clone(&http),
+        alerts,
+        started: Instant::now(),
+    });
+    let retention = timers::start(Arc::clone(&shared), config.retention, stop.clone())?;
+
+    let contexts = (0..config.settings.workers).map(|_| open_context(&shared)).collect::<Result<Vec<_>, _>>()?;
+    let gate = Gate::new(ROUTES, config.api_key, BODY_BYTES_MAX, config.settings.rate_limit, clock);
+    let server_config = ServerConfig {
+        address: config.settings.address,
+        connections_max: config.settings.connections_max,
+        trust_proxy: config.settings.trust_proxy,
+        socket: db::with_suffix(&config.settings.database_path, ".sock"),
+    };
+    let server = Server::start(server_config, ROUTES, contexts, Arc::new(gate), writer, http)
+        .map_err(|error| Failure::Other(format!("{}: {error}", config.settings.address)))?;
+    log::info!("error-tracker {} listens on {}", env!("CARGO_PKG_VERSION"), server.address()?);
+
+    stop.wait();
+    log::info!("stopping");
+    server.stop();
+    // These check the signal themselves; a panic in one was printed when it happened.
+    let _ = retention.join();
+    if let Some(alerter) = alerter {
+        alerter.stop();
+    }
+    writer_threads.stop();
+    log::info!("stopped");
+    Ok(())
+}
+
+fn open_context(shared: &Arc<Shared>) -> Result<Context, Failure> {
+    let reader = shared.database.reader()?;
+    store::register_functions(&reader)?;
+    Ok(Context::new(reader, Arc::clone(shared)))
+}
+
+fn start_alerter(
+    config: &Config,
+    database: &Database,
+    writer: &Writer,
+    clock: &Clock,
+    stop: &Stop,
+) -> Result<(AlertSwitch, Option<Alerter>), Failure> {
+    let (smtp, retry_after) = match &config.alerts {
+        Alerts::On { smtp, retry_after } => (smtp.clone(), retry_after.clone()),
+        Alerts::Off { missing } => {
+            log::info!("alerts are off: {missing}");
+            return Ok((AlertSwitch::Off { missing }, None));
+        }
+    };
+    let mailer = Mailer::new(smtp).map_err(Failure::Other)?;
+    let reader = database.reader()?;
+    let alerter = Alerter::spawn(
+        mailer,
+        retry_after,
+        config.base_url.clone(),
+        reader,
+        writer.clone(),
+        clock.clone(),
+        stop.clone(),
+    )?;
+    let handle: AlerterHandle = alerter.handle();
+    Ok((AlertSwitch::On(handle), Some(alerter)))
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Installs what a step needs and the machine lacks, where this user may; names it where not.
+# Usage: scripts/setup.sh build|test|bench
+set -euo pipefail
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "setup: $*"; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# The Debian packages a step needs, judged by what is missing.
+missing_packages() {
+    local step=$1
+    has cc || echo gcc libc6-dev
+    has musl-gcc || echo musl-tools
+    if [ "$step" = test ]; then
+        has shellcheck || echo shellcheck
+        python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
+    fi
+    if [ "$step" = bench ]; then
+        has wrk || echo wrk
+    fi
+}
+
+install_packages() {
+    local packages=("$@")
+    [ ${#packages[@]} -gt 0 ] || return 0
+    has apt-get || die "please install: ${packages[*]}"
+    [ "$(id -u)" = 0 ] || die "please run: sudo apt-get install ${packages[*]}"
+    say "setup: installing ${packages[*]}"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+}
+
+# The toolchain named in rust-toolchain.toml with the target the static binaries are built for.
+install_rust_target() {
+    local target
+    target="$(uname -m)-unknown-linux-musl"
+    has cargo || die "please install Rust: https://rustup.rs"
+    if has rustup && ! rustup target list --installed | grep -qx "$target"; then
+        rustup target add "$target"
+    fi
+}
+
+# The Python packages of the tests, in a folder of their own; made anew when the list changes.
+install_venv() {
+    local wanted=error-tracker/tests/requirements.txt have=.venv/installed.txt
+    if cmp -s "$wanted" "$have"; then return 0; fi
+    say "setup: Python packages for the tests"
+    python3 -m venv .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check --requirement "$wanted"
+    cp "$wanted" "$have"
+}
+
+main() {
+    local step=${1:?usage: setup.sh build|test|bench}
+    cd "$(dirname "$0")/.."
+    local packages
+    read -ra packages <<<"$(missing_packages "$step" | tr '\n' ' ')"
+    install_packages "${packages[@]}"
+    install_rust_target
+    if [ "$step" = test ]; then install_venv; fi
+}
+
+main "$@"
