@@ -39,6 +39,11 @@ impl Stop {
         *self.stopped()
     }
 
+    /// Waits until it is time to stop.
+    pub fn wait(&self) {
+        drop(self.0.changed.wait_while(self.stopped(), |stopped| !*stopped));
+    }
+
     /// Waits for `duration` or until it is time to stop; true when it is.
     pub fn wait_timeout(&self, duration: Duration) -> bool {
         let waited = self.0.changed.wait_timeout_while(self.stopped(), duration, |stopped| !*stopped);

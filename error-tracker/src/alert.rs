@@ -4,6 +4,7 @@
 //! onto a labelled line has no line breaks or control characters left, and what goes into HTML is escaped.
 
 use std::fmt::{self, Write as _};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use common::clock::Timestamp;
@@ -70,6 +71,13 @@ pub(crate) struct PendingAlert {
     pub(crate) request: Option<(String, String)>,
     /// How often the error was seen when the alert was raised.
     pub(crate) count: i64,
+}
+
+/// Neighbouring rows of the table of alerts: either test alerts or all the others with these ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) ids: RangeInclusive<i64>,
+    pub(crate) tests: bool,
 }
 
 /// A mail's content; line ends are CRLF.
@@ -248,7 +256,10 @@ fn html(words: &Words) -> String {
     let mut body = String::new();
     let mut row = |name: &str, value: &str| {
         let (name, value) = (Escaped(name), Escaped(value));
-        append(&mut body, format_args!("<p style=\"margin:0 0 8px;overflow-wrap:anywhere\"><b>{name}</b> {value}</p>\n"));
+        append(
+            &mut body,
+            format_args!("<p style=\"margin:0 0 8px;overflow-wrap:anywhere\"><b>{name}</b> {value}</p>\n"),
+        );
     };
     row("Project", project);
     row("Exception", exception_type);
@@ -359,4 +370,216 @@ fn crlf(text: &str) -> String {
 fn append(text: &mut String, words: fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = text.write_fmt(words);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const BASE_URL: &str = "https://errors.example.com/";
+
+    fn alert() -> PendingAlert {
+        PendingAlert {
+            id: 7,
+            reason: Reason::New,
+            group_id: 42,
+            project: "shop".into(),
+            exception_type: "ValueError".into(),
+            message: "no such article".into(),
+            traceback: "Traceback (most recent call last):\n  File \"app.py\", line 3\nValueError: no such article"
+                .into(),
+            request: Some(("GET".into(), "https://shop.example/articles/9".into())),
+            count: 1,
+        }
+    }
+
+    /// Compares the subject and the plain part with `tests/golden/mail/NAME.txt`; `UPDATE_GOLDEN=1` rewrites it.
+    #[track_caller]
+    fn check_golden(name: &str, mail: &Mail) {
+        check_line_ends(mail);
+        let actual = format!("Subject: {}\n\n{}", mail.subject, mail.text.replace("\r\n", "\n"));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/mail").join(name).with_extension("txt");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, actual).expect("the golden folder");
+        } else {
+            let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert_eq!(actual, expected, "{}", path.display());
+        }
+    }
+
+    #[track_caller]
+    fn check_line_ends(mail: &Mail) {
+        for part in [&mail.text, &mail.html] {
+            assert_eq!(part.matches('\n').count(), part.matches("\r\n").count(), "a bare LF");
+            assert_eq!(part.matches('\r').count(), part.matches("\r\n").count(), "a bare CR");
+        }
+        assert!(!mail.subject.contains(char::is_control), "{:?}", mail.subject);
+    }
+
+    #[test]
+    fn a_new_error_has_all_labels() {
+        check_golden("new", &compose(&alert(), BASE_URL));
+    }
+
+    #[test]
+    fn a_regression_says_so() {
+        check_golden(
+            "regression",
+            &compose(&PendingAlert { reason: Reason::Regression, count: 12, ..alert() }, BASE_URL),
+        );
+    }
+
+    #[test]
+    fn an_alert_without_a_request_has_no_such_line() {
+        let alert = PendingAlert { request: None, ..alert() };
+        check_golden("no-request", &compose(&alert, BASE_URL));
+        assert!(!html(&Words::new(&alert, BASE_URL)).contains("Request"));
+    }
+
+    #[test]
+    fn line_breaks_cannot_leave_their_field() {
+        let alert = PendingAlert {
+            project: "shop\r\nBcc: evil@example.com".into(),
+            exception_type: "E\nX-Evil: 1".into(),
+            message: "first\r\nLink: https://evil.example\r.\r\nMAIL FROM:<evil@example.com>\0".into(),
+            traceback: "one\n.\nMAIL FROM:<evil@example.com>\r\n.\r\ntwo\u{1b}[31m\ttabs stay".into(),
+            request: Some(("GET\nX".into(), "/a\r\nDetail: /errors/1".into())),
+            ..alert()
+        };
+        check_golden("injection", &compose(&alert, BASE_URL));
+        let digest = digest(&[alert], 1, BASE_URL);
+        check_line_ends(&digest);
+        assert!(!digest.text.contains("\nBcc"));
+    }
+
+    #[test]
+    fn a_subject_hides_nothing_behind_encoded_words() {
+        let alert = PendingAlert { project: "=?utf-8?b?RXZpbA==?=".into(), ..alert() };
+        assert!(!compose(&alert, BASE_URL).subject.contains("=?"));
+    }
+
+    #[test]
+    fn html_is_escaped() {
+        let evil = "<script>alert('1')</script>\" onload=\"x&y";
+        let alert = PendingAlert {
+            project: evil.into(),
+            exception_type: evil.into(),
+            message: evil.into(),
+            traceback: evil.into(),
+            request: Some(("GET".into(), evil.into())),
+            ..alert()
+        };
+        for mail in [compose(&alert, BASE_URL), digest(&[alert.clone(), alert], 2, BASE_URL)] {
+            assert!(!mail.html.contains("<script"), "{}", mail.html);
+            assert!(!mail.html.contains("onload=\""), "{}", mail.html);
+            assert!(mail.html.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot; onload=&quot;x&amp;y"));
+        }
+    }
+
+    #[test]
+    fn long_fields_are_cut_between_characters() {
+        // Three bytes each, so that no limit falls between two of them.
+        let long = "€".repeat(20_000);
+        let mail = compose(&PendingAlert { message: long.clone(), traceback: long, ..alert() }, BASE_URL);
+        assert_eq!(mail.subject, format!("[shop] ValueError: {} (#42)", "€".repeat(26)));
+        assert!(mail.text.contains(&format!("Message: {}\r\n  [message truncated]\r\n", "€".repeat(1_365))));
+        assert!(mail.text.contains(&format!("Traceback:\r\n{}\r\n[traceback truncated]\r\n", "€".repeat(4_096))));
+        assert!(mail.html.contains("[traceback truncated]"));
+    }
+
+    #[test]
+    fn what_just_fits_is_not_cut() {
+        let exact = PendingAlert { traceback: "x".repeat(TRACEBACK_BYTES_MAX), ..alert() };
+        assert!(!compose(&exact, BASE_URL).text.contains("truncated"));
+        let over = PendingAlert { traceback: "x".repeat(TRACEBACK_BYTES_MAX + 1), ..alert() };
+        assert!(compose(&over, BASE_URL).text.contains("\r\n[traceback truncated]\r\n"));
+    }
+
+    #[test]
+    fn a_base_url_may_end_with_a_slash_or_not() {
+        for base_url in ["http://localhost:5010", "http://localhost:5010/", "http://localhost:5010//"] {
+            let mail = compose(&alert(), base_url);
+            assert!(mail.text.contains("Link: http://localhost:5010/errors/42\r\n"), "{}", mail.text);
+            assert!(mail.html.contains("href=\"http://localhost:5010/errors/42\""));
+            assert!(test_mail(base_url).text.contains("Dashboard: http://localhost:5010\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_digest_lists_up_to_its_limit() {
+        let regression = PendingAlert { group_id: 5, reason: Reason::Regression, ..alert() };
+        check_golden("digest", &digest(&[alert(), regression], 2, BASE_URL));
+        let mail = digest(&vec![alert(); DIGEST_LINES_MAX], 1_234, BASE_URL);
+        assert_eq!(mail.subject, "[error-tracker] 1234 errors need attention");
+        assert_eq!(mail.text.matches("/errors/42").count(), DIGEST_LINES_MAX);
+        assert!(mail.text.contains("\r\nand 1184 more\r\n"));
+        assert!(mail.html.contains("and 1184 more"));
+    }
+
+    #[test]
+    fn a_test_alert_says_that_it_is_one() {
+        let alert = PendingAlert { reason: Reason::Test, ..alert() };
+        let mail = compose(&alert, BASE_URL);
+        check_golden("test", &mail);
+        assert!(mail.html.contains(GREEN));
+    }
+
+    #[test]
+    fn a_reason_has_one_name() {
+        for reason in [Reason::New, Reason::Regression, Reason::Test] {
+            assert_eq!(Reason::from_name(reason.name()), Some(reason));
+        }
+        assert_eq!(Reason::from_name("other"), None);
+    }
+
+    const START: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+    fn after_seconds(seconds: u64) -> Timestamp {
+        START.saturating_add(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn five_mails_leave_at_once_then_one_per_minute() {
+        let mut pace = Pace::new(START);
+        for _ in 0..5 {
+            assert_eq!(pace.next(1, START), Next::One);
+        }
+        assert_eq!(pace.next(1, START), Next::WaitUntil(after_seconds(60)));
+        assert_eq!(pace.next(1, after_seconds(59)), Next::WaitUntil(after_seconds(60)));
+        assert_eq!(pace.next(1, after_seconds(61)), Next::One);
+        // The next minute counts from the last one, not from when somebody looked.
+        assert_eq!(pace.next(1, after_seconds(62)), Next::WaitUntil(after_seconds(120)));
+    }
+
+    #[test]
+    fn more_than_may_leave_become_a_digest() {
+        let mut pace = Pace::new(START);
+        assert_eq!(pace.next(6, START), Next::Digest);
+        assert_eq!(pace.next(4, START), Next::One);
+        assert_eq!(pace.next(4, START), Next::Digest);
+    }
+
+    #[test]
+    fn a_quiet_time_saves_up_one_burst_at_most() {
+        let mut pace = Pace::new(START);
+        assert_eq!(pace.next(5, START), Next::One);
+        let later = after_seconds(1_000_000);
+        assert_eq!(pace.next(6, later), Next::Digest);
+        for _ in 0..4 {
+            assert_eq!(pace.next(1, later), Next::One);
+        }
+        assert_eq!(pace.next(1, later), Next::WaitUntil(after_seconds(1_000_060)));
+    }
+
+    #[test]
+    fn a_clock_set_back_stops_nothing_for_longer_than_a_minute() {
+        let mut pace = Pace::new(after_seconds(100_000));
+        for _ in 0..5 {
+            pace.next(1, after_seconds(100_000));
+        }
+        assert_eq!(pace.next(1, START), Next::WaitUntil(after_seconds(60)));
+        assert_eq!(pace.next(1, after_seconds(60)), Next::One);
+    }
 }

@@ -42,6 +42,11 @@ Alerts are sent when SMTP_HOST and ALERT_EMAILS are both set:
   ALERT_RETRY_SECONDS  0,5,30,120,600   when to try a mail again
 ";
 
+/// The pause before each attempt to send a mail, seconds: a restarting mail server is back after minutes.
+const RETRY_SECONDS: [u64; 5] = [0, 5, 30, 120, 600];
+/// More attempts than this are not worth a mail.
+const RETRIES_MAX: usize = 20;
+
 /// Everything the environment decides.
 pub(crate) struct Config {
     pub(crate) settings: Settings,
@@ -89,7 +94,6 @@ impl Alerts {
     fn read(env: &mut Env) -> Self {
         let host = env.text("SMTP_HOST");
         let recipients = env.list("ALERT_EMAILS");
-        let retry_after = env.list("ALERT_RETRY_SECONDS");
         let smtp = SmtpConfig {
             host: host.clone().unwrap_or_default(),
             port: env.integer("SMTP_PORT", 25, 1..=u16::MAX),
@@ -100,7 +104,7 @@ impl Alerts {
             ca_file: env.text("SMTP_CA_FILE").map(PathBuf::from),
             plaintext_auth: env.flag("SMTP_PLAINTEXT_AUTH", false),
         };
-        let retry_after = retry_delays(env, &retry_after);
+        let retry_after = retry_delays(env);
         if host.is_none() {
             return Self::Off { missing: "SMTP_HOST is not set" };
         }
@@ -109,4 +113,21 @@ impl Alerts {
         }
         Self::On { smtp, retry_after }
     }
+}
+
+fn retry_delays(env: &mut Env) -> Vec<Duration> {
+    let words = env.list("ALERT_RETRY_SECONDS");
+    let seconds: Option<Vec<u64>> = words.iter().map(|word| word.parse().ok().filter(|s| *s <= 86_400)).collect();
+    let seconds = match seconds {
+        Some(seconds) if seconds.is_empty() => RETRY_SECONDS.to_vec(),
+        Some(seconds) if seconds.len() <= RETRIES_MAX => seconds,
+        _ => {
+            let given = words.join(",");
+            env.problem(format!(
+                "ALERT_RETRY_SECONDS: expected up to {RETRIES_MAX} numbers up to 86400, got {given:?}"
+            ));
+            Vec::new()
+        }
+    };
+    seconds.into_iter().map(Duration::from_secs).collect()
 }

@@ -32,16 +32,15 @@ fn clean_up(shared: &Shared, retention: Option<Duration>, stop: &Stop) -> Result
     let now = shared.clock.now();
     if let Some(retention) = retention {
         let cutoff = now.saturating_sub(retention);
-        let deleted = in_slices(stop, || {
-            shared.writer.call(move |tx| store::delete_resolved_before(tx, cutoff, SLICE))
-        })?;
+        let deleted =
+            in_slices(stop, || shared.writer.call(move |tx| store::delete_resolved_before(tx, cutoff, SLICE)))?;
         if deleted > 0 {
             log::info!("retention: {deleted} resolved errors deleted");
         }
     }
     let forgotten = now.saturating_sub(store::IDEMPOTENCY_KEPT);
     in_slices(stop, || shared.writer.call(move |tx| store::forget_idempotency_keys(tx, forgotten, SLICE)))?;
-    shared.writer.call(|tx| store::trim_alerts(tx, store::ALERTS_KEPT))?;
+    in_slices(stop, || shared.writer.call(|tx| store::trim_alerts(tx, store::ALERTS_KEPT, SLICE)))?;
     while !stop.wait_timeout(PAUSE) && shared.writer.call(|tx| db::give_back_pages(tx, PAGES))? > 0 {}
     Ok(())
 }

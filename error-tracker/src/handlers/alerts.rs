@@ -6,10 +6,11 @@ use common::http::error::ApiError;
 use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::{AlertSwitch, Context};
-use crate::store;
+use crate::group::Page;
+use crate::store::{self, AlertRow};
 
 /// `GET /api/alerts`: the newest first, with what became of each.
 pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
@@ -36,7 +37,7 @@ pub(crate) fn test(ctx: &Context, _request: &Request) -> Result<Reply, ApiError>
     Ok(Reply::after_commit(
         0,
         move |tx| store::insert_test_alert(tx, now),
-        move |_id| {
+        move |()| {
             shared.alerts.wake();
             let body = json!({
                 "status": "test alert dispatched",
@@ -45,4 +46,17 @@ pub(crate) fn test(ctx: &Context, _request: &Request) -> Result<Reply, ApiError>
             Ok(Response::json(202, &body))
         },
     ))
+}
+
+fn render(alert: &AlertRow) -> Value {
+    json!({
+        "id": alert.id,
+        "error_id": alert.group_id,
+        "reason": alert.reason,
+        "state": alert.state,
+        "attempts": alert.attempts,
+        "created_at": alert.created_at.to_string(),
+        "finished_at": alert.finished_at.map(|at| at.to_string()),
+        "last_error": alert.last_error,
+    })
 }

@@ -1,20 +1,19 @@
 //! `/api/errors`: take a report, list groups, show one, resolve one.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use common::http::error::ApiError;
+use common::clock::Timestamp;
+use common::http::error::{ApiError, Kind};
 use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
-use common::json::Invalid;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::fingerprint::Fingerprint;
-use crate::group::{Detail, Filter, Occurrence, State, Summary};
+use crate::group::{Detail, Filter, Occurrence, Outcome, Summary};
 use crate::report::Report;
 use crate::store::{self, Recorded};
 
@@ -23,9 +22,9 @@ const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
 
 /// `POST /api/errors`: stores the report and answers once that is on disk.
 pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+    let key = idempotency_key(request)?;
     let report = Report::parse(&request.body)?;
     let fingerprint = Fingerprint::of(&report.project, &report.exception_type, &report.traceback);
-    let key = idempotency_key(request)?;
     let now = ctx.shared.clock.now();
     let shared = Arc::clone(&ctx.shared);
     let alerting = shared.alerts.is_on();
@@ -46,18 +45,14 @@ pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> 
     let filter = Filter::parse(request.query())?;
     let (groups, total) = store::list(ctx.reader(), &filter)?;
     let errors: Vec<_> = groups.iter().map(SummaryView::from).collect();
-    let body = json_of(&errors)?;
-    Ok(Response::json(
-        200,
-        &ListView { errors: &body, total, limit: filter.limit, offset: filter.offset },
-    )
-    .into())
+    let view = ListView { errors, total, limit: filter.limit, offset: filter.offset };
+    Ok(Response::json(200, &view).into())
 }
 
 /// `GET /api/errors/{id}`
 pub(crate) fn show(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
     let detail = store::detail(ctx.reader(), request.id)?.ok_or_else(|| ApiError::not_found("Error not found"))?;
-    Ok(Response::json(200, &DetailView::try_from(&detail)?).into())
+    Ok(Response::json(200, &DetailView::from(&detail)).into())
 }
 
 /// `POST /api/errors/{id}/resolve`
@@ -71,4 +66,148 @@ pub(crate) fn resolve(ctx: &Context, request: &Request) -> Result<Reply, ApiErro
             false => Err(ApiError::not_found("Error not found")),
         },
     ))
+}
+
+fn idempotency_key(request: &Request) -> Result<Option<String>, ApiError> {
+    let Some(key) = request.header("idempotency-key").filter(|key| !key.is_empty()) else { return Ok(None) };
+    if key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        let detail = format!("Idempotency-Key: expected at most {IDEMPOTENCY_KEY_BYTES_MAX} bytes, got {}", key.len());
+        return Err(ApiError::new(Kind::Invalid, detail));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+fn recorded_response(recorded: &Recorded, fingerprint: &Fingerprint) -> Response {
+    let status = match recorded.outcome {
+        Outcome::Incremented => 200,
+        Outcome::Created | Outcome::Reopened => 201,
+    };
+    let view = RecordedView {
+        status: recorded.outcome.name(),
+        id: recorded.id,
+        fingerprint: *fingerprint,
+        count: recorded.count,
+    };
+    Response::json(status, &view)
+}
+
+#[derive(Serialize)]
+struct RecordedView {
+    status: &'static str,
+    id: i64,
+    #[serde(serialize_with = "as_text")]
+    fingerprint: Fingerprint,
+    count: i64,
+}
+
+#[derive(Serialize)]
+struct ListView<'a> {
+    errors: Vec<SummaryView<'a>>,
+    total: i64,
+    limit: i64,
+    offset: i64,
+}
+
+#[derive(Serialize)]
+struct SummaryView<'a> {
+    id: i64,
+    #[serde(serialize_with = "as_text")]
+    fingerprint: Fingerprint,
+    project: &'a str,
+    exception_type: &'a str,
+    message: &'a str,
+    count: i64,
+    #[serde(serialize_with = "as_text")]
+    first_seen: Timestamp,
+    #[serde(serialize_with = "as_text")]
+    last_seen: Timestamp,
+    resolved: bool,
+    source: &'a str,
+    environments: Json<'a>,
+}
+
+impl<'a> From<&'a Summary> for SummaryView<'a> {
+    fn from(group: &'a Summary) -> Self {
+        Self {
+            id: group.id,
+            fingerprint: group.fingerprint,
+            project: &group.project,
+            exception_type: &group.exception_type,
+            message: &group.message,
+            count: group.count,
+            first_seen: group.first_seen,
+            last_seen: group.last_seen,
+            resolved: group.resolved_at.is_some(),
+            source: &group.source,
+            environments: Json::from_stored(&group.environments),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DetailView<'a> {
+    #[serde(flatten)]
+    summary: SummaryView<'a>,
+    traceback: &'a str,
+    resolved_at: Option<String>,
+    occurrences: Vec<OccurrenceView<'a>>,
+}
+
+impl<'a> From<&'a Detail> for DetailView<'a> {
+    fn from(detail: &'a Detail) -> Self {
+        Self {
+            summary: SummaryView::from(&detail.summary),
+            traceback: &detail.traceback,
+            resolved_at: detail.summary.resolved_at.map(|at| at.to_string()),
+            occurrences: detail.occurrences.iter().map(|one| OccurrenceView::new(one, &detail.traceback)).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct OccurrenceView<'a> {
+    id: i64,
+    #[serde(serialize_with = "as_text")]
+    timestamp: Timestamp,
+    environment: &'a str,
+    request_url: Option<&'a str>,
+    request_method: Option<&'a str>,
+    request_headers: Option<Json<'a>>,
+    user_id: Option<&'a str>,
+    extra: Option<Json<'a>>,
+    traceback: &'a str,
+}
+
+impl<'a> OccurrenceView<'a> {
+    fn new(one: &'a Occurrence, group_traceback: &'a str) -> Self {
+        Self {
+            id: one.id,
+            timestamp: one.timestamp,
+            environment: &one.environment,
+            request_url: one.request_url.as_deref(),
+            request_method: one.request_method.as_deref(),
+            request_headers: one.request_headers.as_deref().map(Json::from_stored),
+            user_id: one.user_id.as_deref(),
+            extra: one.extra.as_deref().map(Json::from_stored),
+            traceback: one.traceback.as_deref().unwrap_or(group_traceback),
+        }
+    }
+}
+
+/// Stored JSON, sent as it is. Text that is none (only a file edited by hand holds such) is sent as a string.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Json<'a> {
+    Value(&'a RawValue),
+    Text(&'a str),
+}
+
+impl<'a> Json<'a> {
+    fn from_stored(text: &'a str) -> Self {
+        serde_json::from_str(text).map_or_else(|_| Self::Text(text), Self::Value)
+    }
+}
+
+fn as_text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.to_string())
 }

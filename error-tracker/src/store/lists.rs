@@ -1,0 +1,166 @@
+//! What is shown: lists, one group, the projects.
+
+use common::clock::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
+
+use super::reports::json_text;
+use crate::fingerprint::Fingerprint;
+use crate::group::{Detail, Filter, MESSAGE_PREVIEW_BYTES, OCCURRENCES_KEPT, Occurrence, Resolved, Summary};
+
+const SUMMARY_COLUMNS: &str = "id, fingerprint, project, exception_type, message, count, first_seen, last_seen, resolved_at, source, environments";
+
+/// The groups a filter asks for, the last seen first, and how many there are in all.
+pub(crate) fn list(conn: &Connection, filter: &Filter) -> rusqlite::Result<(Vec<Summary>, i64)> {
+    let wanted = Wanted::from(filter);
+    if filter.search.is_some() {
+        return search(conn, filter, wanted);
+    }
+    let total = conn
+        .prepare_cached(&format!("SELECT count(*) FROM groups WHERE {}", wanted.condition))?
+        .query_row(params_from_iter(&wanted.values), |row| row.get(0))?;
+    let mut page = conn.prepare_cached(&format!(
+        "SELECT {SUMMARY_COLUMNS} FROM groups WHERE {} ORDER BY last_seen DESC, id DESC LIMIT {} OFFSET {}",
+        wanted.condition, filter.limit, filter.offset
+    ))?;
+    let rows = page.query_map(params_from_iter(&wanted.values), |row| summary(row, Some(MESSAGE_PREVIEW_BYTES)))?;
+    Ok((rows.collect::<Result<_, _>>()?, total))
+}
+
+/// A search looks at every row once, in the order they lie on the disk, and keeps the hits' ids aside to count and sort.
+fn search(conn: &Connection, filter: &Filter, wanted: Wanted) -> rusqlite::Result<(Vec<Summary>, i64)> {
+    let mut page = conn.prepare_cached(&format!(
+        "WITH hits AS MATERIALIZED (SELECT id, last_seen FROM groups NOT INDEXED WHERE {})
+         SELECT {SUMMARY_COLUMNS}, (SELECT count(*) FROM hits)
+         FROM (SELECT id AS hit FROM hits ORDER BY last_seen DESC, id DESC LIMIT {} OFFSET {}) CROSS JOIN groups ON id = hit",
+        wanted.condition, filter.limit, filter.offset
+    ))?;
+    let mut total = 0;
+    let rows = page.query_map(params_from_iter(&wanted.values), |row| {
+        total = row.get(11)?;
+        summary(row, Some(MESSAGE_PREVIEW_BYTES))
+    })?;
+    let groups: Vec<Summary> = rows.collect::<Result<_, _>>()?;
+    if groups.is_empty() && filter.offset > 0 {
+        // Beyond the last page there is no row that could carry the total.
+        let count = format!("SELECT count(*) FROM groups NOT INDEXED WHERE {}", wanted.condition);
+        total = conn.prepare_cached(&count)?.query_row(params_from_iter(&wanted.values), |row| row.get(0))?;
+    }
+    Ok((groups, total))
+}
+
+/// A filter as SQL: a condition with bound values.
+struct Wanted {
+    condition: String,
+    values: Vec<Value>,
+}
+
+impl Wanted {
+    fn add(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.condition.push_str(" AND ");
+        self.condition.push_str(condition);
+        self.values.extend(values);
+    }
+}
+
+impl From<&Filter> for Wanted {
+    fn from(filter: &Filter) -> Self {
+        let state = match filter.resolved {
+            Resolved::Open => "resolved_at IS NULL",
+            Resolved::Resolved => "resolved_at IS NOT NULL",
+            Resolved::All => "true",
+        };
+        let mut wanted = Self { condition: state.into(), values: Vec::new() };
+        if let Some(project) = &filter.project {
+            wanted.add("project = ?", [project.clone().into()]);
+        }
+        if let Some(source) = filter.source {
+            wanted.add("source = ?", [source.name().to_owned().into()]);
+        }
+        if let Some(environment) = &filter.environment {
+            let name = json_text(environment);
+            let elements = [format!("[{name}").into(), format!(",{name}").into()];
+            wanted.add("(instr(environments, ?) OR instr(environments, ?))", elements);
+        }
+        if let Some(since) = filter.since {
+            wanted.add("last_seen >= ?", [since.millis().into()]);
+        }
+        if let Some(session) = &filter.session_id {
+            wanted.add("id IN (SELECT group_id FROM occurrences WHERE session_id = ?)", [session.clone().into()]);
+        }
+        if let Some(search) = &filter.search {
+            let needle: Value = search.to_lowercase().into();
+            wanted.add("(holds(exception_type, ?) OR holds(message, ?))", [needle.clone(), needle]);
+        }
+        wanted
+    }
+}
+
+fn summary(row: &Row<'_>, message_bytes_max: Option<usize>) -> rusqlite::Result<Summary> {
+    let message = row.get_ref(4)?.as_str()?;
+    Ok(Summary {
+        id: row.get(0)?,
+        fingerprint: Fingerprint::from_stored(row.get_ref(1)?.as_bytes()?),
+        project: row.get(2)?,
+        exception_type: row.get(3)?,
+        message: message_bytes_max.map_or(message, |most| start_of(message, most)).to_owned(),
+        count: row.get(5)?,
+        first_seen: timestamp(row, 6)?,
+        last_seen: timestamp(row, 7)?,
+        resolved_at: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_millis),
+        source: row.get(9)?,
+        environments: row.get(10)?,
+    })
+}
+
+/// The start of a text, cut between two characters.
+fn start_of(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+fn timestamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp> {
+    row.get(at).map(Timestamp::from_millis)
+}
+
+/// One group with its last occurrences.
+pub(crate) fn detail(conn: &Connection, id: i64) -> rusqlite::Result<Option<Detail>> {
+    let found = conn
+        .prepare_cached(&format!(
+            "SELECT {SUMMARY_COLUMNS}, traceback FROM groups JOIN group_tracebacks ON group_id = id WHERE id = ?1"
+        ))?
+        .query_row([id], |row| Ok((summary(row, None)?, row.get(11)?)))
+        .optional()?;
+    let Some((summary, traceback)) = found else { return Ok(None) };
+    let mut occurrences = conn.prepare_cached(
+        "SELECT id, timestamp, environment, request_url, request_method, request_headers, user_id, extra, traceback
+         FROM occurrences WHERE group_id = ?1 ORDER BY timestamp DESC, id DESC LIMIT ?2",
+    )?;
+    let rows = occurrences.query_map(params![id, OCCURRENCES_KEPT as i64], |row| {
+        Ok(Occurrence {
+            id: row.get(0)?,
+            timestamp: timestamp(row, 1)?,
+            environment: row.get(2)?,
+            request_url: row.get(3)?,
+            request_method: row.get(4)?,
+            request_headers: row.get(5)?,
+            user_id: row.get(6)?,
+            extra: row.get(7)?,
+            traceback: row.get(8)?,
+        })
+    })?;
+    Ok(Some(Detail { summary, traceback, occurrences: rows.collect::<Result<_, _>>()? }))
+}
+
+/// All project names, ascending.
+pub(crate) fn projects(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    // Jumps from one name to the next in the index; DISTINCT would walk over every group.
+    conn.prepare_cached(
+        "WITH RECURSIVE names (name) AS (
+             SELECT min(project) FROM groups
+             UNION ALL
+             SELECT (SELECT min(project) FROM groups WHERE project > name) FROM names WHERE name IS NOT NULL)
+         SELECT name FROM names WHERE name IS NOT NULL",
+    )?
+    .query_map([], |row| row.get(0))?
+    .collect()
+}

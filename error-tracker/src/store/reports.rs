@@ -1,0 +1,211 @@
+//! What reports and operators change. Everything here runs as a job of the writer.
+
+use std::time::Duration;
+
+use common::clock::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::fingerprint::Fingerprint;
+use crate::group::{ENVIRONMENTS_MAX, OCCURRENCES_KEPT, Outcome, Source};
+use crate::report::Report;
+
+/// How long an `Idempotency-Key` is remembered: longer than any client goes on trying.
+pub(crate) const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) outcome: Outcome,
+    pub(crate) id: i64,
+    pub(crate) count: i64,
+}
+
+/// Counts a report to its group, which is made or reopened if need be, and keeps it as the newest occurrence. One job, so
+/// two reports at once never make two groups. A repeated `key` gets the first answer and counts nothing.
+pub(crate) fn record(
+    tx: &Connection,
+    now: Timestamp,
+    report: &Report,
+    fingerprint: &Fingerprint,
+    alerting: bool,
+    key: Option<&str>,
+) -> rusqlite::Result<Recorded> {
+    if let Some(key) = key
+        && let Some(first) = remembered(tx, key)?
+    {
+        return Ok(first);
+    }
+    let recorded = match find(tx, fingerprint)? {
+        Some(group) => count_again(tx, now, report, &group)?,
+        None => create(tx, now, report, fingerprint)?,
+    };
+    insert_occurrence(tx, now, report, &recorded)?;
+    if alerting && recorded.outcome.alerts() {
+        super::alerts::raise(tx, now, &recorded)?;
+    }
+    if let Some(key) = key {
+        remember(tx, now, key, &recorded)?;
+    }
+    Ok(recorded)
+}
+
+/// What a report needs to know of its group.
+struct Group {
+    id: i64,
+    count: i64,
+    is_resolved: bool,
+    source: String,
+    environments: String,
+}
+
+fn find(tx: &Connection, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Group>> {
+    // Only an original's file can hold several: the open one counts, else the last seen.
+    tx.prepare_cached(
+        "SELECT id, count, resolved_at IS NOT NULL, source, environments FROM groups WHERE fingerprint = ?1
+         ORDER BY resolved_at IS NOT NULL, last_seen DESC LIMIT 1",
+    )?
+    .query_row([fingerprint.as_bytes().as_slice()], |row| {
+        Ok(Group {
+            id: row.get(0)?,
+            count: row.get(1)?,
+            is_resolved: row.get(2)?,
+            source: row.get(3)?,
+            environments: row.get(4)?,
+        })
+    })
+    .optional()
+}
+
+fn create(tx: &Connection, now: Timestamp, report: &Report, fingerprint: &Fingerprint) -> rusqlite::Result<Recorded> {
+    let environments = format!("[{}]", json_text(&report.environment));
+    tx.prepare_cached(
+        "INSERT INTO groups (fingerprint, project, exception_type, message, count, first_seen, last_seen, source, environments)
+         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        fingerprint.as_bytes().as_slice(),
+        report.project,
+        report.exception_type,
+        report.message,
+        now.millis(),
+        report.source().name(),
+        environments,
+    ])?;
+    let id = tx.last_insert_rowid();
+    tx.prepare_cached("INSERT INTO group_tracebacks (group_id, traceback) VALUES (?1, ?2)")?
+        .execute(params![id, report.traceback])?;
+    Ok(Recorded { outcome: Outcome::Created, id, count: 1 })
+}
+
+fn count_again(tx: &Connection, now: Timestamp, report: &Report, group: &Group) -> rusqlite::Result<Recorded> {
+    // A clock that was set back does not make an error look older. Columns that stay as they are, are not set:
+    // SQLite then leaves their indexes alone.
+    tx.prepare_cached("UPDATE groups SET count = count + 1, last_seen = max(last_seen, ?2) WHERE id = ?1")?
+        .execute(params![group.id, now.millis()])?;
+    if group.is_resolved {
+        tx.prepare_cached("UPDATE groups SET resolved_at = NULL WHERE id = ?1")?.execute([group.id])?;
+    }
+    if report.source() == Source::Browser && group.source != Source::Browser.name() {
+        tx.prepare_cached("UPDATE groups SET source = 'browser' WHERE id = ?1")?.execute([group.id])?;
+    }
+    if let Some(environments) = with_environment(&group.environments, &report.environment) {
+        tx.prepare_cached("UPDATE groups SET environments = ?2 WHERE id = ?1")?
+            .execute(params![group.id, environments])?;
+    }
+    let outcome = if group.is_resolved { Outcome::Reopened } else { Outcome::Incremented };
+    Ok(Recorded { outcome, id: group.id, count: group.count + 1 })
+}
+
+fn insert_occurrence(tx: &Connection, now: Timestamp, report: &Report, recorded: &Recorded) -> rusqlite::Result<()> {
+    // A new group has this traceback already; another one usually has the same.
+    let traceback = match recorded.outcome {
+        Outcome::Created => None,
+        _ => Some(&report.traceback),
+    };
+    tx.prepare_cached(
+        "INSERT INTO occurrences (group_id, timestamp, environment, request_url, request_method, request_headers,
+                                  user_id, extra, session_id, traceback)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+                 nullif(?10, (SELECT traceback FROM group_tracebacks WHERE group_id = ?1 AND ?10 IS NOT NULL)))",
+    )?
+    .execute(params![
+        recorded.id,
+        now.millis(),
+        report.environment,
+        report.request_url,
+        report.request_method,
+        report.request_headers,
+        report.user_id,
+        report.extra,
+        report.session_id,
+        traceback,
+    ])?;
+    if recorded.count as usize > OCCURRENCES_KEPT {
+        tx.prepare_cached(
+            "DELETE FROM occurrences WHERE id IN (
+                 SELECT id FROM occurrences WHERE group_id = ?1 ORDER BY timestamp DESC, id DESC LIMIT -1 OFFSET ?2)",
+        )?
+        .execute(params![recorded.id, OCCURRENCES_KEPT as i64])?;
+    }
+    Ok(())
+}
+
+/// The array with this name added; none when it has it already or is full.
+fn with_environment(environments: &str, name: &str) -> Option<String> {
+    let name = json_text(name);
+    if holds_environment(environments, &name) {
+        return None;
+    }
+    let known: Vec<String> = serde_json::from_str(environments).unwrap_or_default();
+    let (body, _) = environments.rsplit_once(']')?;
+    (known.len() < ENVIRONMENTS_MAX).then(|| format!("{body},{name}]"))
+}
+
+/// Whether a compact array of strings has this element. A quote inside a string is escaped, so neither `["` nor `,"` can
+/// stand inside one; the SQL of lists uses the same.
+fn holds_environment(environments: &str, name: &str) -> bool {
+    environments.contains(&format!("[{name}")) || environments.contains(&format!(",{name}"))
+}
+
+/// A string as JSON.
+pub(super) fn json_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn remembered(tx: &Connection, key: &str) -> rusqlite::Result<Option<Recorded>> {
+    let read = |row: &Row<'_>| {
+        let outcome = Outcome::from_name(&row.get::<_, String>(1)?).unwrap_or(Outcome::Incremented);
+        Ok(Recorded { id: row.get(0)?, outcome, count: row.get(2)? })
+    };
+    tx.prepare_cached("SELECT group_id, status, count FROM idempotency_keys WHERE key = ?1")?
+        .query_row([key], read)
+        .optional()
+}
+
+fn remember(tx: &Connection, now: Timestamp, key: &str, recorded: &Recorded) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO idempotency_keys (key, group_id, status, count, at) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![key, recorded.id, recorded.outcome.name(), recorded.count, now.millis()])
+        .map(drop)
+}
+
+/// Forgets up to `most` keys; how many.
+pub(crate) fn forget_idempotency_keys(tx: &Connection, before: Timestamp, most: usize) -> rusqlite::Result<usize> {
+    tx.prepare_cached(
+        "DELETE FROM idempotency_keys WHERE key IN (SELECT key FROM idempotency_keys WHERE at < ?1 LIMIT ?2)",
+    )?
+    .execute(params![before.millis(), most as i64])
+}
+
+/// Resolves a group; whether there is one. Doing it again does not move the time.
+pub(crate) fn resolve(tx: &Connection, now: Timestamp, id: i64) -> rusqlite::Result<bool> {
+    let count = tx
+        .prepare_cached("UPDATE groups SET resolved_at = coalesce(resolved_at, ?2) WHERE id = ?1")?
+        .execute(params![id, now.millis()])?;
+    Ok(count > 0)
+}
+
+/// Deletes up to `most` groups that were resolved before; how many. Occurrences and tracebacks go with them.
+pub(crate) fn delete_resolved_before(tx: &Connection, before: Timestamp, most: usize) -> rusqlite::Result<usize> {
+    tx.prepare_cached("DELETE FROM groups WHERE id IN (SELECT id FROM groups WHERE resolved_at < ?1 LIMIT ?2)")?
+        .execute(params![before.millis(), most as i64])
+}
