@@ -26,7 +26,7 @@ const REQUEST_BYTES_MAX: usize = 2_048;
 /// So many mails may leave at once after a quiet time.
 const MAILS_BURST: u32 = 5;
 /// Then one mail per minute.
-const MAIL_EVERY: Duration = Duration::from_secs(60);
+const MAIL_EVERY: Duration = Duration::from_mins(1);
 
 /// Why there is an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,10 +155,10 @@ pub(crate) fn digest(alerts: &[PendingAlert], total: u64, base_url: &str) -> Mai
     let mut text = format!("{total} errors need attention.\n\n");
     let mut rows = String::new();
     for alert in &alerts[..shown] {
-        let (line, link) = (digest_line(alert), link(base_url, alert.group_id));
-        append(&mut text, format_args!("{line}\n  {link}\n"));
-        let (line, link) = (Escaped(&line), Escaped(&link));
-        append(&mut rows, format_args!("<li style=\"margin:0 0 8px\"><a href=\"{link}\">{line}</a></li>\n"));
+        let (words, target) = (digest_line(alert), link(base_url, alert.group_id));
+        append(&mut text, format_args!("{words}\n  {target}\n"));
+        let (words, target) = (Escaped(&words), Escaped(&target));
+        append(&mut rows, format_args!("<li style=\"margin:0 0 8px\"><a href=\"{target}\">{words}</a></li>\n"));
     }
     if beyond > 0 {
         append(&mut text, format_args!("and {beyond} more\n"));
@@ -168,6 +168,7 @@ pub(crate) fn digest(alerts: &[PendingAlert], total: u64, base_url: &str) -> Mai
     let html = Card {
         color: RED,
         title: &format!("{total} errors need attention"),
+        lead: "",
         body: &format!("<ul style=\"padding-left:20px;overflow-wrap:anywhere\">\n{rows}</ul>\n"),
         link: &format!("{base_url}/"),
         button: "All errors",
@@ -183,6 +184,7 @@ pub(crate) fn test_mail(base_url: &str) -> Mail {
     let html = Card {
         color: GREEN,
         title: "Alert mails work",
+        lead: "",
         body: &format!("<p>{WORDS}</p>\n"),
         link: &dashboard,
         button: "Open the dashboard",
@@ -198,12 +200,11 @@ pub(crate) fn test_mail(base_url: &str) -> Mail {
 /// What both parts of an alert's mail say, made harmless for text, not yet escaped for HTML.
 struct Words {
     heading: String,
-    project: String,
     exception_type: String,
     message: String,
     request: Option<String>,
     traceback: String,
-    path: String,
+    id: i64,
     link: String,
 }
 
@@ -217,14 +218,13 @@ impl Words {
                 }
                 Reason::New | Reason::Test => format!("New error in {project}"),
             },
-            project,
             exception_type: one_line(&alert.exception_type),
             message: cut_block(&alert.message, MESSAGE_BYTES_MAX, "[message truncated]"),
             request: alert.request.as_ref().map(|(method, url)| {
                 one_line(&cut_block(&format!("{method} {url}"), REQUEST_BYTES_MAX, "[truncated]"))
             }),
             traceback: cut_block(&alert.traceback, TRACEBACK_BYTES_MAX, "[traceback truncated]"),
-            path: link("", alert.group_id),
+            id: alert.group_id,
             link: link(base_url.trim_end_matches('/'), alert.group_id),
         }
     }
@@ -239,9 +239,9 @@ fn subject(alert: &PendingAlert) -> String {
 }
 
 fn text(words: &Words) -> String {
-    let Words { heading, project: _, exception_type, message, request, traceback, path, link } = words;
-    let id = path.rsplit('/').next().unwrap_or_default();
-    let mut text = format!("{heading}\n\nError ID: #{id}\nDetail: {path}\nLink: {link}\nException: {exception_type}\n");
+    let Words { heading, exception_type, message, request, traceback, id, link } = words;
+    let mut text =
+        format!("{heading}\n\nError ID: #{id}\nDetail: /errors/{id}\nLink: {link}\nException: {exception_type}\n");
     // Indented, so that no line of a message can pass for one of ours.
     append(&mut text, format_args!("Message: {}\n", message.replace('\n', "\n  ")));
     if let Some(request) = request {
@@ -252,35 +252,28 @@ fn text(words: &Words) -> String {
 }
 
 fn html(words: &Words) -> String {
-    let Words { heading, project, exception_type, message, request, traceback, path, link } = words;
-    let mut body = String::new();
-    let mut row = |name: &str, value: &str| {
-        let (name, value) = (Escaped(name), Escaped(value));
-        append(
-            &mut body,
-            format_args!("<p style=\"margin:0 0 8px;overflow-wrap:anywhere\"><b>{name}</b> {value}</p>\n"),
-        );
-    };
-    row("Project", project);
-    row("Exception", exception_type);
-    row("Message", message);
-    row("Error", path);
+    let Words { heading, exception_type, message, request, traceback, id, link } = words;
+    let mut body = format!("<p {ROW_STYLE}><b>Error</b> #{id} (/errors/{id})</p>\n");
     if let Some(request) = request {
-        row("Request", request);
+        append(&mut body, format_args!("<p {ROW_STYLE}><b>Request</b> {}</p>\n", Escaped(request)));
     }
-    append(&mut body, format_args!("<pre style=\"{PRE_STYLE}\">{}</pre>\n", Escaped(traceback)));
-    crlf(&Card { color: RED, title: heading, body: &body, link, button: "Open the error" }.to_string())
+    append(&mut body, format_args!("<pre {PRE_STYLE}>{}</pre>\n", Escaped(traceback)));
+    let lead = format!("{exception_type}: {message}");
+    crlf(&Card { color: RED, title: heading, lead: &lead, body: &body, link, button: "Open the error" }.to_string())
 }
 
 const RED: &str = "#b91c1c";
 const GREEN: &str = "#15803d";
-const PRE_STYLE: &str =
-    "background:#f4f4f5;padding:12px;border-radius:6px;font-size:12px;white-space:pre-wrap;overflow-wrap:anywhere";
+const ROW_STYLE: &str = "style=\"margin:0 0 8px;overflow-wrap:anywhere\"";
+const PRE_STYLE: &str = "style=\"padding:12px;background:#f4f4f5;border-radius:6px;font-size:12px;\
+    white-space:pre-wrap;overflow-wrap:anywhere\"";
 
 /// The frame of all HTML parts: a coloured banner, a body that is HTML already, a button, a footer.
 struct Card<'a> {
     color: &'a str,
     title: &'a str,
+    /// Under the title.
+    lead: &'a str,
     body: &'a str,
     link: &'a str,
     button: &'a str,
@@ -288,14 +281,15 @@ struct Card<'a> {
 
 impl fmt::Display for Card<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { color, title, body, link, button } = self;
-        let (title, link, button) = (Escaped(title), Escaped(link), Escaped(button));
+        let Self { color, title, lead, body, link, button } = self;
+        let (title, lead, link, button) = (Escaped(title), Escaped(lead), Escaped(link), Escaped(button));
         write!(
             f,
             "<!DOCTYPE html>\n<html><body style=\"margin:0;padding:16px;background:#e4e4e7;font-family:sans-serif\">\n\
              <div style=\"max-width:640px;margin:auto;background:#fff;color:#18181b;border-radius:8px;overflow:hidden\">\n\
-             <h1 style=\"margin:0;padding:16px;background:{color};color:#fff;font-size:18px;overflow-wrap:anywhere\">\
-             {title}</h1>\n\
+             <div style=\"padding:16px;background:{color};color:#fff;overflow-wrap:anywhere\">\n\
+             <h1 style=\"margin:0;font-size:18px\">{title}</h1>\n\
+             <div style=\"white-space:pre-wrap\">{lead}</div></div>\n\
              <div style=\"padding:16px\">\n{body}\
              <p><a href=\"{link}\" style=\"display:inline-block;padding:10px 16px;background:{color};color:#fff;\
              border-radius:6px;text-decoration:none\">{button}</a></p>\n\

@@ -25,7 +25,7 @@ const UNDER_WAY_MAX: usize = 16;
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 /// How long a stop waits for a session in progress. Cut off, its mail goes out again at the next start.
 const STOP_WAIT: Duration = Duration::from_secs(1);
-/// A TLS handshake and SQLite both fit.
+/// A TLS handshake fits, and a query.
 const STACK_BYTES: usize = 512 << 10;
 
 /// Counters for self-metrics.
@@ -231,13 +231,17 @@ impl Desk {
             self.record()?;
             is_busy |= self.take_alerts()? | self.attempt_one(false);
             self.record()?;
-            if self.stop.is_stopped() {
+            if self.is_stopped() {
                 return Ok(None);
             }
         }
         let retry = self.under_way.iter().map(|mail| mail.due.saturating_duration_since(Instant::now())).min();
         let paced = self.paced_until.map(|until| until.since(self.clock.now()));
         Ok(retry.into_iter().chain(paced).min())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_stopped() || self.signal.lock().is_stopped
     }
 
     /// Makes a mail of the oldest test alert.
@@ -330,7 +334,7 @@ impl Desk {
         let now = Instant::now();
         let due = self.under_way.iter().enumerate().filter(|(_, mail)| mail.span.tests == tests && mail.due <= now);
         let Some((place, _)) = due.min_by_key(|(_, mail)| mail.due) else { return false };
-        if self.stop.is_stopped() {
+        if self.is_stopped() {
             return false;
         }
         let mut mail = self.under_way.swap_remove(place);
@@ -524,7 +528,7 @@ mod tests {
         fixture.raise(Reason::Test, 2);
         alerter.handle().wake();
         fixture.wait_for_states(&["sent", "sent", "sent", "sent", "sent", "pending", "pending", "sent", "sent"]);
-        fixture.clock.advance(Duration::from_secs(60));
+        fixture.clock.advance(Duration::from_mins(1));
         alerter.handle().wake();
         fixture.wait_for_states(&["sent"; 9]);
         assert_eq!(alerter.handle().figures().digests.load(Ordering::Relaxed), 1);

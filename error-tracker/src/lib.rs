@@ -3,6 +3,10 @@
 //! A request travels one road: [`routes`] → a handler → the domain ([`report`], [`fingerprint`], [`group`]) → [`store`].
 //! Alerts travel another: a row written with the report → [`alerter`] → [`alert`] (words) → [`mailer`] (SMTP).
 
+#[cfg(test)]
+#[path = "../tests/smtp/sink.rs"]
+mod sink;
+
 mod alert;
 mod alerter;
 mod config;

@@ -21,7 +21,7 @@ use crate::alert::Mail;
 const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server may check a message before it takes it. Giving up early would make it arrive again with the next attempt
 /// (RFC 5321, 4.5.3.2.6, would even allow ten minutes).
-const VERDICT_TIMEOUT: Duration = Duration::from_secs(60);
+const VERDICT_TIMEOUT: Duration = Duration::from_mins(1);
 /// TLS from the first byte (RFC 8314); any other port starts in the clear.
 const SMTPS_PORT: u16 = 465;
 /// The server's "shutting down", after which it says nothing more.
@@ -184,6 +184,9 @@ impl Mailer {
             }
         }
         left.extend(waiting);
+        if !left.is_empty() {
+            outcome.delayed.get_or_insert_with(|| "the session ended early".into());
+        }
         // Politeness: everything that was to be said has been answered.
         let _ = session.quit();
         outcome
