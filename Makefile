@@ -1,6 +1,7 @@
 # Thin names for cargo and scripts. A new service or test adds no line here.
 
-TARGET := $(shell uname -m)-unknown-linux-musl
+# Static binaries on glibc: docs/decisions/0005-static-glibc.md
+TARGET := $(shell uname -m)-unknown-linux-gnu
 BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
@@ -17,7 +18,7 @@ test: setup-test lint build ## check everything; what CI runs
 	cargo test --workspace --locked
 
 build: setup ## the static release binaries
-	cargo build --release --locked --target $(TARGET)
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(TARGET)
 
 lint: setup ## formatting, clippy, shellcheck; warnings are errors
 	cargo fmt --all --check

@@ -10,8 +10,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # The Debian packages a step needs, judged by what is missing.
 missing_packages() {
     local step=$1
-    has cc || echo gcc libc6-dev
-    has musl-gcc || echo musl-tools
+    # libc.a is what makes a static binary.
+    if ! has cc || [ ! -e "$(cc -print-file-name=libc.a)" ]; then echo gcc libc6-dev; fi
     if [ "$step" = test ]; then
         has shellcheck || echo shellcheck
         python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
@@ -31,16 +31,6 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 }
 
-# The toolchain named in rust-toolchain.toml with the target the static binaries are built for.
-install_rust_target() {
-    local target
-    target="$(uname -m)-unknown-linux-musl"
-    has cargo || die "please install Rust: https://rustup.rs"
-    if has rustup && ! rustup target list --installed | grep -qx "$target"; then
-        rustup target add "$target"
-    fi
-}
-
 # The Python packages of the tests, in a folder of their own; made anew when the list changes.
 install_venv() {
     local wanted=error-tracker/tests/requirements.txt have=.venv/installed.txt
@@ -57,7 +47,7 @@ main() {
     local packages
     read -ra packages <<<"$(missing_packages "$step" | tr '\n' ' ')"
     install_packages "${packages[@]}"
-    install_rust_target
+    has cargo || die "please install Rust: https://rustup.rs"
     if [ "$step" = test ]; then install_venv; fi
 }
 

@@ -109,7 +109,8 @@ CREATE INDEX groups_by_fingerprint ON groups (fingerprint);
 CREATE INDEX groups_by_last_seen ON groups (last_seen, resolved_at, source, environments);
 CREATE INDEX groups_by_project ON groups (project, last_seen, resolved_at, source, environments);
 CREATE INDEX groups_by_resolved_at ON groups (resolved_at) WHERE resolved_at IS NOT NULL;
-CREATE INDEX occurrences_by_group ON occurrences (group_id);
+-- With the time, so that the last five are found without sorting.
+CREATE INDEX occurrences_by_group ON occurrences (group_id, timestamp);
 CREATE INDEX occurrences_by_session ON occurrences (session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX alerts_pending ON alerts (id) WHERE state = 'pending';
 CREATE INDEX idempotency_keys_by_time ON idempotency_keys (at);

@@ -1,5 +1,6 @@
 //! What handlers work with: one [`Context`] per worker, with a database connection of its own.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,10 +10,11 @@ use common::http::metrics::HttpMetrics;
 use common::writer::Writer;
 
 use crate::alerter::AlerterHandle;
+use crate::store;
 
 /// A worker's context.
 pub(crate) struct Context {
-    reader: Reader,
+    reader: OnceCell<Reader>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -46,13 +48,22 @@ impl AlertSwitch {
 }
 
 impl Context {
-    pub(crate) const fn new(reader: Reader, shared: Arc<Shared>) -> Self {
-        Self { reader, shared }
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { reader: OnceCell::new(), shared }
     }
 
-    /// The worker's read-only connection, with a fresh time limit.
-    pub(crate) fn reader(&self) -> &Reader {
-        self.reader.restart_time_limit();
-        &self.reader
+    /// The worker's read-only connection, with a fresh time limit. It is opened when it is first needed: a service that only
+    /// takes reports does not pay for it.
+    pub(crate) fn reader(&self) -> rusqlite::Result<&Reader> {
+        let reader = match self.reader.get() {
+            Some(reader) => reader,
+            None => {
+                let reader = self.shared.database.reader()?;
+                store::register_functions(&reader)?;
+                self.reader.get_or_init(|| reader)
+            }
+        };
+        reader.restart_time_limit();
+        Ok(reader)
     }
 }

@@ -10,6 +10,7 @@ use common::env::Env;
 use common::http::gate::Gate;
 use common::http::metrics::HttpMetrics;
 use common::http::server::{Server, ServerConfig};
+use common::process;
 use common::shutdown::{self, Stop};
 use common::writer::Writer;
 
@@ -46,7 +47,7 @@ fn run(env: Env) -> Result<(), Failure> {
     });
     let retention = timers::start(Arc::clone(&shared), config.retention, stop.clone())?;
 
-    let contexts = (0..config.settings.workers).map(|_| open_context(&shared)).collect::<Result<Vec<_>, _>>()?;
+    let contexts = (0..config.settings.workers).map(|_| Context::new(Arc::clone(&shared))).collect();
     let gate = Gate::new(ROUTES, config.api_key, BODY_BYTES_MAX, config.settings.rate_limit, clock);
     let server_config = ServerConfig {
         address: config.settings.address,
@@ -58,6 +59,7 @@ fn run(env: Env) -> Result<(), Failure> {
         .map_err(|error| Failure::Other(format!("{}: {error}", config.settings.address)))?;
     log::info!("error-tracker {} listens on {}", env!("CARGO_PKG_VERSION"), server.address()?);
 
+    process::give_memory_back();
     stop.wait();
     log::info!("stopping");
     server.stop();
@@ -69,12 +71,6 @@ fn run(env: Env) -> Result<(), Failure> {
     writer_threads.stop();
     log::info!("stopped");
     Ok(())
-}
-
-fn open_context(shared: &Arc<Shared>) -> Result<Context, Failure> {
-    let reader = shared.database.reader()?;
-    store::register_functions(&reader)?;
-    Ok(Context::new(reader, Arc::clone(shared)))
 }
 
 fn start_alerter(

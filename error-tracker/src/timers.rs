@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use common::db;
+use common::process;
 use common::shutdown::Stop;
 use common::timers;
 use common::writer::WriteError;
@@ -42,6 +43,7 @@ fn clean_up(shared: &Shared, retention: Option<Duration>, stop: &Stop) -> Result
     in_slices(stop, || shared.writer.call(move |tx| store::forget_idempotency_keys(tx, forgotten, SLICE)))?;
     in_slices(stop, || shared.writer.call(|tx| store::trim_alerts(tx, store::ALERTS_KEPT, SLICE)))?;
     while !stop.wait_timeout(PAUSE) && shared.writer.call(|tx| db::give_back_pages(tx, PAGES))? > 0 {}
+    process::give_memory_back();
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::store::{self, AlertRow};
 /// `GET /api/alerts`: the newest first, with what became of each.
 pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
     let page = Page::parse(request.query())?;
-    let (alerts, total) = store::alerts(ctx.reader(), page.limit, page.offset)?;
+    let (alerts, total) = store::alerts(ctx.reader()?, page.limit, page.offset)?;
     let alerts: Vec<_> = alerts.iter().map(render).collect();
     let body = json!({
         "enabled": ctx.shared.alerts.is_on(),

@@ -43,7 +43,7 @@ pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError
 /// `GET /api/errors`: groups, the last seen first.
 pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
     let filter = Filter::parse(request.query())?;
-    let (groups, total) = store::list(ctx.reader(), &filter)?;
+    let (groups, total) = store::list(ctx.reader()?, &filter)?;
     let errors: Vec<_> = groups.iter().map(SummaryView::from).collect();
     let view = ListView { errors, total, limit: filter.limit, offset: filter.offset };
     Ok(Response::json(200, &view).into())
@@ -51,7 +51,7 @@ pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> 
 
 /// `GET /api/errors/{id}`
 pub(crate) fn show(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
-    let detail = store::detail(ctx.reader(), request.id)?.ok_or_else(|| ApiError::not_found("Error not found"))?;
+    let detail = store::detail(ctx.reader()?, request.id)?.ok_or_else(|| ApiError::not_found("Error not found"))?;
     Ok(Response::json(200, &DetailView::from(&detail)).into())
 }
 

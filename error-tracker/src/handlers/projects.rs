@@ -11,6 +11,6 @@ use crate::store;
 
 /// All project names, ascending, those of resolved errors included.
 pub(crate) fn list(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
-    let projects = store::projects(ctx.reader())?;
+    let projects = store::projects(ctx.reader()?)?;
     Ok(Response::json(200, &json!({"projects": projects})).into())
 }

@@ -141,11 +141,13 @@ fn insert_occurrence(tx: &Connection, now: Timestamp, report: &Report, recorded:
         traceback,
     ])?;
     if recorded.count as usize > OCCURRENCES_KEPT {
+        // Without `IN (SELECT …)`: SQLite would make a table of its own for that, 90 KB each time.
         tx.prepare_cached(
-            "DELETE FROM occurrences WHERE id IN (
-                 SELECT id FROM occurrences WHERE group_id = ?1 ORDER BY timestamp DESC, id DESC LIMIT -1 OFFSET ?2)",
+            "DELETE FROM occurrences WHERE group_id = ?1 AND (timestamp, id) < (
+                 SELECT timestamp, id FROM occurrences WHERE group_id = ?1
+                 ORDER BY timestamp DESC, id DESC LIMIT 1 OFFSET ?2)",
         )?
-        .execute(params![recorded.id, OCCURRENCES_KEPT as i64])?;
+        .execute(params![recorded.id, OCCURRENCES_KEPT as i64 - 1])?;
     }
     Ok(())
 }
