@@ -55,13 +55,12 @@ impl Context {
     /// The worker's read-only connection, with a fresh time limit. It is opened when it is first needed: a service that only
     /// takes reports does not pay for it.
     pub(crate) fn reader(&self) -> rusqlite::Result<&Reader> {
-        let reader = match self.reader.get() {
-            Some(reader) => reader,
-            None => {
-                let reader = self.shared.database.reader()?;
-                store::register_functions(&reader)?;
-                self.reader.get_or_init(|| reader)
-            }
+        let reader = if let Some(reader) = self.reader.get() {
+            reader
+        } else {
+            let reader = self.shared.database.reader()?;
+            store::register_functions(&reader)?;
+            self.reader.get_or_init(|| reader)
         };
         reader.restart_time_limit();
         Ok(reader)

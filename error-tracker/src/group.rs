@@ -113,7 +113,7 @@ pub(crate) struct Occurrence {
 
 /// Which groups by their state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Resolved {
+pub(crate) enum StateFilter {
     Open,
     Resolved,
     All,
@@ -127,7 +127,7 @@ pub(crate) struct Filter {
     pub(crate) source: Option<Source>,
     pub(crate) session_id: Option<String>,
     pub(crate) since: Option<Timestamp>,
-    pub(crate) resolved: Resolved,
+    pub(crate) state: StateFilter,
     /// Part of the type or message, in any case.
     pub(crate) search: Option<String>,
     pub(crate) limit: i64,
@@ -146,7 +146,7 @@ impl Filter {
             source: one_of(query, "source", &[("browser", Source::Browser), ("server", Source::Server)])?,
             session_id: text("session_id"),
             since: since(query)?,
-            resolved: one_of(query, "resolved", RESOLVED_WORDS)?.unwrap_or(Resolved::Open),
+            state: one_of(query, "resolved", RESOLVED_WORDS)?.unwrap_or(StateFilter::Open),
             search: text("search"),
             limit: page.limit,
             offset: page.offset,
@@ -154,12 +154,12 @@ impl Filter {
     }
 }
 
-const RESOLVED_WORDS: &[(&str, Resolved)] = &[
-    ("true", Resolved::Resolved),
-    ("1", Resolved::Resolved),
-    ("false", Resolved::Open),
-    ("0", Resolved::Open),
-    ("all", Resolved::All),
+const RESOLVED_WORDS: &[(&str, StateFilter)] = &[
+    ("true", StateFilter::Resolved),
+    ("1", StateFilter::Resolved),
+    ("false", StateFilter::Open),
+    ("0", StateFilter::Open),
+    ("all", StateFilter::All),
 ];
 
 /// Which stretch of a list.
@@ -182,13 +182,11 @@ impl Page {
 
 fn one_of<T: Copy>(query: &Query, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Invalid> {
     let Some(given) = query.text(name) else { return Ok(None) };
-    match words.iter().find(|(word, _)| *word == given) {
-        Some((_, value)) => Ok(Some(*value)),
-        None => {
-            let expected: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            Err(Invalid::new(format!("parameter '{name}': expected one of {}, got '{given}'", expected.join(", "))))
-        }
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == given) {
+        return Ok(Some(*value));
     }
+    let expected: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    Err(Invalid::new(format!("parameter '{name}': expected one of {}, got '{given}'", expected.join(", "))))
 }
 
 fn since(query: &Query) -> Result<Option<Timestamp>, Invalid> {
@@ -235,15 +233,15 @@ mod tests {
     #[test]
     fn words() {
         for (query, expected) in [
-            ("", Resolved::Open),
-            ("resolved=", Resolved::Open),
-            ("resolved=false", Resolved::Open),
-            ("resolved=0", Resolved::Open),
-            ("resolved=true", Resolved::Resolved),
-            ("resolved=1", Resolved::Resolved),
-            ("resolved=all", Resolved::All),
+            ("", StateFilter::Open),
+            ("resolved=", StateFilter::Open),
+            ("resolved=false", StateFilter::Open),
+            ("resolved=0", StateFilter::Open),
+            ("resolved=true", StateFilter::Resolved),
+            ("resolved=1", StateFilter::Resolved),
+            ("resolved=all", StateFilter::All),
         ] {
-            assert_eq!(filter(query).expect(query).resolved, expected, "{query}");
+            assert_eq!(filter(query).expect(query).state, expected, "{query}");
         }
         assert_eq!(filter("source=browser").expect("a filter").source, Some(Source::Browser));
         assert_eq!(filter("project=&search=").expect("a filter").search, None);

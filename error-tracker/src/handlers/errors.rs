@@ -61,9 +61,11 @@ pub(crate) fn resolve(ctx: &Context, request: &Request) -> Result<Reply, ApiErro
     Ok(Reply::after_commit(
         0,
         move |tx| store::resolve(tx, now, id),
-        move |found| match found {
-            true => Ok(Response::json(200, &json!({"status": "resolved", "id": id}))),
-            false => Err(ApiError::not_found("Error not found")),
+        move |found| {
+            if !found {
+                return Err(ApiError::not_found("Error not found"));
+            }
+            Ok(Response::json(200, &json!({"status": "resolved", "id": id})))
         },
     ))
 }

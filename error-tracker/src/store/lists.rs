@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 
 use super::reports::json_text;
 use crate::fingerprint::Fingerprint;
-use crate::group::{Detail, Filter, MESSAGE_PREVIEW_BYTES, OCCURRENCES_KEPT, Occurrence, Resolved, Summary};
+use crate::group::{Detail, Filter, MESSAGE_PREVIEW_BYTES, OCCURRENCES_KEPT, Occurrence, StateFilter, Summary};
 
 const SUMMARY_COLUMNS: &str = "id, fingerprint, project, exception_type, message, count, first_seen, last_seen, resolved_at, source, environments";
 
@@ -14,7 +14,7 @@ const SUMMARY_COLUMNS: &str = "id, fingerprint, project, exception_type, message
 pub(crate) fn list(conn: &Connection, filter: &Filter) -> rusqlite::Result<(Vec<Summary>, i64)> {
     let wanted = Wanted::from(filter);
     if filter.search.is_some() {
-        return search(conn, filter, wanted);
+        return search(conn, filter, &wanted);
     }
     let total = conn
         .prepare_cached(&format!("SELECT count(*) FROM groups WHERE {}", wanted.condition))?
@@ -28,7 +28,7 @@ pub(crate) fn list(conn: &Connection, filter: &Filter) -> rusqlite::Result<(Vec<
 }
 
 /// A search looks at every row once, in the order they lie on the disk, and keeps the hits' ids aside to count and sort.
-fn search(conn: &Connection, filter: &Filter, wanted: Wanted) -> rusqlite::Result<(Vec<Summary>, i64)> {
+fn search(conn: &Connection, filter: &Filter, wanted: &Wanted) -> rusqlite::Result<(Vec<Summary>, i64)> {
     let mut page = conn.prepare_cached(&format!(
         "WITH hits AS MATERIALIZED (SELECT id, last_seen FROM groups NOT INDEXED WHERE {})
          SELECT {SUMMARY_COLUMNS}, (SELECT count(*) FROM hits)
@@ -65,10 +65,10 @@ impl Wanted {
 
 impl From<&Filter> for Wanted {
     fn from(filter: &Filter) -> Self {
-        let state = match filter.resolved {
-            Resolved::Open => "resolved_at IS NULL",
-            Resolved::Resolved => "resolved_at IS NOT NULL",
-            Resolved::All => "true",
+        let state = match filter.state {
+            StateFilter::Open => "resolved_at IS NULL",
+            StateFilter::Resolved => "resolved_at IS NOT NULL",
+            StateFilter::All => "true",
         };
         let mut wanted = Self { condition: state.into(), values: Vec::new() };
         if let Some(project) = &filter.project {

@@ -36,7 +36,6 @@ pub(crate) mod testing {
     use rusqlite::Connection;
 
     /// An empty database in memory with our schema.
-    #[expect(clippy::disallowed_methods, reason = "a test's own database")]
     pub(crate) fn database() -> Connection {
         let conn = Connection::open_in_memory().expect("a database");
         conn.execute_batch("PRAGMA foreign_keys = OFF").expect("a pragma");

@@ -211,3 +211,102 @@ pub(crate) fn delete_resolved_before(tx: &Connection, before: Timestamp, most: u
     tx.prepare_cached("DELETE FROM groups WHERE id IN (SELECT id FROM groups WHERE resolved_at < ?1 LIMIT ?2)")?
         .execute(params![before.millis(), most as i64])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::database;
+
+    fn report(traceback: &str) -> Report {
+        let body = serde_json::json!({"project": "p", "exception_type": "E", "message": "m", "traceback": traceback});
+        Report::parse(body.to_string().as_bytes()).expect("a report")
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn recorded(tx: &Connection, now: i64, report: &Report, key: Option<&str>) -> Recorded {
+        let fingerprint = Fingerprint::of(&report.project, &report.exception_type, "t");
+        record(tx, at(now), report, &fingerprint, true, key).expect("recorded")
+    }
+
+    fn count(tx: &Connection, sql: &str) -> i64 {
+        tx.query_row(sql, [], |row| row.get(0)).expect("a number")
+    }
+
+    #[test]
+    fn a_group_is_created_counted_and_reopened() {
+        let tx = database();
+        let report = report("t");
+        let outcome = |now| recorded(&tx, now, &report, None);
+        assert_eq!(outcome(1), Recorded { outcome: Outcome::Created, id: 1, count: 1 });
+        assert_eq!(outcome(2), Recorded { outcome: Outcome::Incremented, id: 1, count: 2 });
+        assert!(resolve(&tx, at(3), 1).expect("resolved"));
+        assert!(resolve(&tx, at(4), 1).expect("resolved again"));
+        assert_eq!(count(&tx, "SELECT resolved_at FROM groups"), 3);
+        assert_eq!(outcome(5), Recorded { outcome: Outcome::Reopened, id: 1, count: 3 });
+        assert!(!resolve(&tx, at(6), 2).expect("no such group"));
+        assert_eq!(count(&tx, "SELECT count(*) FROM alerts"), 2);
+    }
+
+    #[test]
+    fn the_five_newest_occurrences_are_kept() {
+        let tx = database();
+        for now in [10, 11, 12, 13, 14, 9, 15] {
+            recorded(&tx, now, &report("t"), None);
+        }
+        assert_eq!(count(&tx, "SELECT count(*) FROM occurrences"), 5);
+        assert_eq!(count(&tx, "SELECT min(timestamp) FROM occurrences"), 11);
+        assert_eq!(count(&tx, "SELECT last_seen FROM groups"), 15);
+    }
+
+    #[test]
+    fn a_traceback_is_stored_once() {
+        let tx = database();
+        for traceback in ["t", "t", "other"] {
+            recorded(&tx, 1, &report(traceback), None);
+        }
+        assert_eq!(count(&tx, "SELECT count(*) FROM occurrences WHERE traceback IS NULL"), 2);
+        assert_eq!(count(&tx, "SELECT count(*) FROM error_occurrences WHERE traceback = 't'"), 2);
+        assert_eq!(count(&tx, "SELECT count(*) FROM error_occurrences WHERE traceback = 'other'"), 1);
+    }
+
+    #[test]
+    fn a_repeated_key_counts_nothing_until_it_is_forgotten() {
+        let tx = database();
+        let first = recorded(&tx, 1, &report("t"), Some("k"));
+        assert_eq!(recorded(&tx, 2, &report("t"), Some("k")), first);
+        assert_eq!(forget_idempotency_keys(&tx, at(1), 10).expect("forgotten"), 0);
+        assert_eq!(forget_idempotency_keys(&tx, at(2), 10).expect("forgotten"), 1);
+        assert_eq!(recorded(&tx, 3, &report("t"), Some("k")).count, 2);
+    }
+
+    #[test]
+    fn environments_are_a_bounded_set() {
+        assert_eq!(with_environment(r#"["prod"]"#, "prod"), None);
+        assert_eq!(with_environment(r#"["prod"]"#, "pro").as_deref(), Some(r#"["prod","pro"]"#));
+        assert_eq!(with_environment(r#"["a\",\"b"]"#, "b").as_deref(), Some(r#"["a\",\"b","b"]"#));
+        let full = serde_json::to_string(&vec!["x"; ENVIRONMENTS_MAX]).expect("JSON");
+        assert_eq!(with_environment(&full, "y"), None);
+    }
+
+    #[test]
+    fn retention_deletes_resolved_groups_in_slices() {
+        let tx = database();
+        for (id, resolved_at) in [(1, Some(10)), (2, Some(10)), (3, Some(20)), (4, None)] {
+            let report = report("t");
+            let fingerprint = Fingerprint::of("p", "E", &id.to_string());
+            record(&tx, at(1), &report, &fingerprint, false, None).expect("recorded");
+            if let Some(now) = resolved_at {
+                assert!(resolve(&tx, at(now), id).expect("resolved"));
+            }
+        }
+        assert_eq!(delete_resolved_before(&tx, at(20), 1).expect("a slice"), 1);
+        assert_eq!(delete_resolved_before(&tx, at(20), 5).expect("a slice"), 1);
+        assert_eq!(delete_resolved_before(&tx, at(20), 5).expect("a slice"), 0);
+        assert_eq!(count(&tx, "SELECT count(*) FROM groups"), 2);
+        assert_eq!(count(&tx, "SELECT count(*) FROM occurrences"), 2);
+        assert_eq!(count(&tx, "SELECT count(*) FROM group_tracebacks"), 2);
+    }
+}

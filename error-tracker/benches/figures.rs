@@ -1,0 +1,229 @@
+//! Measures every figure of error-tracker on the machine at hand: `make bench`. Prints one table and writes it to
+//! `docs/performance.md`. The load comes from `wrk` on the same machine; rate limits are off.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::testing::{self, Client, Connection, Service, TempDir};
+
+const KEY: &str = "bench";
+/// Seconds of each load.
+const LOAD_SECONDS: u32 = 10;
+const GROUPS: u64 = 100_000;
+/// Requests behind each percentile of a list.
+const LIST_REQUESTS: usize = 300;
+
+fn main() {
+    let binary = testing::binary("error-tracker", env!("CARGO_BIN_EXE_error-tracker"));
+    let mut table = Table::default();
+    size_and_idle(&binary, &mut table);
+    let raw = raw_sqlite_rate();
+    loads(&binary, raw, &mut table);
+    lists(&binary, &mut table);
+    let page = table.render();
+    eprintln!("{page}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
+    std::fs::write(&path, page).expect("docs/performance.md can be written");
+}
+
+/// A figure, what it should reach, and whether it does.
+#[derive(Default)]
+struct Table {
+    rows: Vec<(String, String, String, bool)>,
+}
+
+impl Table {
+    fn add(&mut self, what: &str, goal: &str, measured: String, is_met: bool) {
+        eprintln!("{what}: {measured} (goal {goal})");
+        self.rows.push((what.into(), goal.into(), measured, is_met));
+    }
+
+    fn render(&self) -> String {
+        let mut page = format!(
+            "# Performance\n\nWritten by `make bench`; do not edit.\n\n{}\n\nThe load generator (`wrk`, 2 threads, {LOAD_SECONDS} s \
+             each) runs on the same machine. `RATE_LIMIT=0`. Every answer to a report is sent after its fsync \
+             (`synchronous=FULL`). Reports are 2.9 KB.\n\n| figure | goal | measured | met |\n|---|---|---|---|\n",
+            machine()
+        );
+        for (what, goal, measured, is_met) in &self.rows {
+            let met = if *is_met { "yes" } else { "no" };
+            let _ = writeln!(page, "| {what} | {goal} | {measured} | {met} |");
+        }
+        page
+    }
+}
+
+fn start(binary: &Path, folder: &Path) -> Service {
+    let database = folder.join("errors.db");
+    let database = database.to_str().expect("a readable path");
+    Service::start(binary, &[("API_KEY", KEY), ("DATABASE_PATH", database), ("RATE_LIMIT", "0"), ("LOG_LEVEL", "warn")])
+}
+
+fn size_and_idle(binary: &Path, table: &mut Table) {
+    let megabytes = std::fs::metadata(binary).expect("the binary").len() as f64 / 1e6;
+    table.add("static binary, stripped", "under 4.5 MB", format!("{megabytes:.2} MB"), megabytes < 4.5);
+    let folder = TempDir::new();
+    let service = start(binary, folder.path());
+    // The figure is defined as the memory five seconds after the start.
+    thread::sleep(Duration::from_secs(5));
+    let idle = service.memory() as f64 / 1e6;
+    table.add("RSS idle, 5 s after start", "under 4 MB", format!("{idle:.1} MB"), idle < 4.0);
+}
+
+/// 3 KB rows, 200 per fsynced transaction, straight into SQLite: what storage alone allows.
+fn raw_sqlite_rate() -> f64 {
+    let folder = TempDir::new();
+    #[expect(clippy::disallowed_methods, reason = "measures SQLite itself")]
+    let conn = rusqlite::Connection::open(folder.path().join("raw.db")).expect("a database");
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (id INTEGER PRIMARY KEY, row TEXT)",
+    )
+    .expect("a table");
+    let row = "x".repeat(3000);
+    let (began, mut rows) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(4) {
+        conn.execute_batch("BEGIN").expect("begin");
+        for _ in 0..200 {
+            conn.prepare_cached("INSERT INTO t (row) VALUES (?1)")
+                .expect("a statement")
+                .execute([&row])
+                .expect("a row");
+        }
+        conn.execute_batch("COMMIT").expect("commit");
+        rows += 200;
+    }
+    f64::from(rows) / began.elapsed().as_secs_f64()
+}
+
+fn loads(binary: &Path, raw: f64, table: &mut Table) {
+    let folder = TempDir::new();
+    let service = start(binary, folder.path());
+    let (unique, health_p99) = with_health(&service, || wrk(&service, "unique", 64));
+    let share = format!(
+        "{:.0}/s, p99 {:.0} ms, {:.0} % of raw SQLite's {raw:.0} rows/s",
+        unique.rate,
+        unique.p99,
+        100.0 * unique.rate / raw
+    );
+    table.add("unique reports, 64 connections", "8,000/s", share, unique.rate >= 8000.0);
+    table.add("p99 of GET /health meanwhile", "under 20 ms", format!("{health_p99:.1} ms"), health_p99 < 20.0);
+    for (mode, what, goal, least) in [
+        ("repeated", "one repeated report, 64 connections", "12,000/s", 12_000.0),
+        ("closing", "unique reports, a new connection each", "4,000/s", 4_000.0),
+    ] {
+        let load = wrk(&service, mode, 64);
+        table.add(what, goal, format!("{:.0}/s, p99 {:.0} ms", load.rate, load.p99), load.rate >= least);
+    }
+    let many = wrk(&service, "unique", 250);
+    table.add("unique reports, 250 connections", "-", format!("{:.0}/s, p99 {:.0} ms", many.rate, many.p99), true);
+    let peak = service.peak_memory() as f64 / 1e6;
+    table.add("peak RSS under these loads", "under 15 MB", format!("{peak:.1} MB"), peak < 15.0);
+}
+
+fn lists(binary: &Path, table: &mut Table) {
+    let folder = TempDir::new();
+    let service = start(binary, folder.path());
+    while total(&service) < GROUPS {
+        wrk(&service, "unique", 64);
+    }
+    let groups = total(&service);
+    for (query, search) in [
+        ("", false),
+        ("?project=shop", false),
+        ("?project=shop&environment=prod&source=server", false),
+        ("?resolved=all&since=2026-01-01", false),
+        ("?search=order+777", true),
+        ("?search=order&project=shop", true),
+        ("?search=nothing+like+this", true),
+    ] {
+        let p99 = list_p99(&service, query);
+        let (goal, most) = if search { ("under 100 ms", 100.0) } else { ("under 20 ms", 20.0) };
+        let what = format!("GET /api/errors{query}, {groups} groups, p99");
+        table.add(&what, goal, format!("{p99:.1} ms"), p99 < most);
+    }
+}
+
+fn total(service: &Service) -> u64 {
+    service.client(KEY).get("/api/errors?limit=1").json()["total"].as_u64().expect("a total")
+}
+
+fn list_p99(service: &Service, query: &str) -> f64 {
+    let client = service.client(KEY);
+    let mut took: Vec<f64> = (0..LIST_REQUESTS)
+        .map(|_| {
+            let began = Instant::now();
+            assert_eq!(client.get(&format!("/api/errors{query}")).status, 200);
+            began.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    percentile(&mut took, 99)
+}
+
+struct Load {
+    rate: f64,
+    p99: f64,
+}
+
+fn wrk(service: &Service, mode: &str, connections: u32) -> Load {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/report.lua");
+    let output = Command::new("wrk")
+        .args(["--threads", "2", "--connections", &connections.to_string()])
+        .args(["--duration", &format!("{LOAD_SECONDS}s"), "--script"])
+        .arg(script)
+        .arg(format!("http://{}", service.address()))
+        .env("MODE", mode)
+        .env("KEY", KEY)
+        .output()
+        .expect("wrk is installed by make bench");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("RESULT ")).unwrap_or_else(|| panic!("wrk said {text}"));
+    let numbers: Vec<f64> = line.split(' ').map(|number| number.parse().expect("a number")).collect();
+    assert!(numbers[3].abs() < 0.5, "{mode}: {} answers were not 2xx", numbers[3]);
+    Load { rate: numbers[0], p99: numbers[2] }
+}
+
+/// Runs a load while another client asks for the health every five milliseconds; the p99 of that in ms.
+fn with_health(service: &Service, load: impl FnOnce() -> Load) -> (Load, f64) {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let request = Client::new(service.address()).request("GET", "/health", b"");
+            let mut connection = Connection::open(service.address()).expect("a connection");
+            let mut took = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                connection.write(&request).expect("a request");
+                connection.read_answer(false).expect("an answer");
+                took.push(began.elapsed().as_secs_f64() * 1000.0);
+                thread::sleep(Duration::from_millis(5));
+            }
+            percentile(&mut took, 99)
+        });
+        let load = load();
+        stop.store(true, Ordering::Relaxed);
+        (load, watch.join().expect("the health watch"))
+    })
+}
+
+/// Nearest rank.
+fn percentile(values: &mut [f64], rank: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() * rank).div_ceil(100) - 1]
+}
+
+/// Commit, cores and processor.
+fn machine() -> String {
+    let said = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = said("git", &["log", "-1", "--format=commit %h of %cs"]).unwrap_or_default();
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let cpu = std::fs::read_to_string(PathBuf::from("/proc/cpuinfo")).unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    format!("Measured at {commit} on {cores} cores ({}).", model.trim_start_matches(['\t', ':', ' ']))
+}
