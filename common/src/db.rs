@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::http::metrics::Page;
@@ -31,6 +32,9 @@ const HEAP_BYTES_MAX: u64 = 12 << 20;
 const CHECKPOINT_PAGES: u32 = 4096;
 /// What the log's file is cut back to after it was larger.
 const LOG_BYTES_KEPT: u64 = 32 << 20;
+
+/// Prepared statements kept per connection: all that a service has.
+const STATEMENTS_KEPT: usize = 64;
 
 /// One step of the schema. Applied in order, never edited after a release.
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +111,7 @@ impl Reader {
         let mut conn =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
+        keep_plans(&conn)?;
         conn.execute_batch(&format!("PRAGMA query_only = ON; PRAGMA cache_size = -{READER_CACHE_KIB};"))?;
         let deadline = Arc::new(AtomicU64::new(u64::MAX));
         let seen = Arc::clone(&deadline);
@@ -222,10 +227,17 @@ fn take_lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Lets a cached statement keep its plan whatever is bound to it. By default SQLite may look at bound values while planning,
+/// and then parses and plans again at every execution with others (CPU of a repeated report: 154 µs with that, 122 without).
+fn keep_plans(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
 /// Pragmas of the writer's connection and of the file. `auto_vacuum` must come before the first table and before WAL.
 fn prepare_file(conn: &Connection, folder: &Path) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.set_prepared_statement_cache_capacity(64);
+    keep_plans(conn)?;
     // Scratch files go beside the database: a read-only image has no other place.
     conn.pragma_update(None, "temp_store_directory", folder.to_string_lossy())?;
     conn.execute_batch(&format!(
