@@ -117,3 +117,86 @@ fn split_number(text: &str) -> Option<(&str, &str)> {
 fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t', '\r'])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn of(traceback: &str) -> Fingerprint {
+        Fingerprint::of("p", "E", traceback)
+    }
+
+    /// The fingerprint of a key that was written out by hand.
+    fn of_key(key: &str) -> Fingerprint {
+        Fingerprint(Md5::digest(key).into())
+    }
+
+    #[track_caller]
+    fn check(traceback: &str, place: &str) {
+        assert_eq!(of(traceback), of_key(&format!("p:E:{place}")), "{traceback:?}");
+    }
+
+    /// The worked examples of the contract with the original, one file each.
+    #[test]
+    fn golden_files() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fingerprint");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).expect("the folder") {
+            let path = entry.expect("an entry").path();
+            let case: Value = serde_json::from_slice(&std::fs::read(&path).expect("a file")).expect("JSON");
+            let text = |name: &str| case[name].as_str().expect(name);
+            let fingerprint = Fingerprint::of(text("project"), text("exception_type"), text("traceback"));
+            assert_eq!(fingerprint.to_string(), text("fingerprint"), "{}", path.display());
+            assert_eq!(fingerprint, of_key(text("key")), "{}", path.display());
+            count += 1;
+        }
+        assert_eq!(count, 10);
+    }
+
+    #[test]
+    fn odd_input() {
+        // A malformed mark hides a good one on its line, not on the next.
+        check("File \"a\" File \"b\", line 1\nFile \"c\", line 2", "c:2");
+        check("File \"a\" File \"b\", line 1", "File \"a\" File \"b\", line 1");
+        check("File \"a\", line 1 File \"b\", line 2", "b:2");
+        check("File \"a\", line x\nat f (b.js:3:4)", "b.js:3");
+        // The line of the message reads like a frame.
+        check("Error: failed at step (x:9)\n    at f (a.js:1:2)", "x:9");
+        check("at f (eval at g (a.js:1:2), b.js:3:4)", "eval at g (a.js:1");
+        // Parentheses the wrong way round: the whole rest is the candidate.
+        check("at f) (a.js:1:2", "f) (a.js:1");
+        check("at :5\n@:7:8\n@x:6", "x:6");
+        check("  \t at a.js:1 \r\n", "a.js:1");
+        check("a.js:1:2", "a.js:1:2");
+    }
+
+    #[test]
+    fn the_column_does_not_matter() {
+        assert_eq!(of("at f (a.js:1:2)"), of("at g (a.js:1:99)"));
+        assert_ne!(of("at f (a.js:1:2)"), of("at f (a.js:2:2)"));
+    }
+
+    /// A quadratic search would take minutes for the largest body.
+    #[test]
+    fn hostile_input_takes_linear_time() {
+        for piece in ["File \"", "File \"a\"", "at (", "a@", ":1:1", "(", "\n", "at a:", "File \"\n"] {
+            let text = piece.repeat((256 << 10) / piece.len());
+            let began = Instant::now();
+            of(&text);
+            assert!(began.elapsed() < Duration::from_secs(5), "{piece:?} took {:?}", began.elapsed());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_fingerprint(text in "(File \"|, line |at |[@():0-9a\n\t\"é])*") {
+            prop_assert_eq!(of(&text).to_string().len(), 32);
+        }
+    }
+}
