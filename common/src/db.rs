@@ -77,8 +77,11 @@ impl Database {
         let lock = take_lock(path)?;
         let about = |error: rusqlite::Error| OpenError(format!("database {}: {error}", path.display()));
         let mut conn = open_file(path).map_err(about)?;
+        conn.busy_timeout(BUSY_TIMEOUT).map_err(about)?;
+        // Before anything is changed: a file that is refused stays as it is.
+        let current = check_version(&conn, path, migrations)?;
         prepare_file(&conn, folder).map_err(about)?;
-        migrate(&mut conn, path, migrations)?;
+        migrate(&mut conn, path, current, migrations)?;
         shrink_if_original(&conn);
         Ok((Self { path: path.to_owned(), _lock: lock }, conn))
     }
@@ -236,7 +239,6 @@ fn keep_plans(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Pragmas of the writer's connection and of the file. `auto_vacuum` must come before the first table and before WAL.
 fn prepare_file(conn: &Connection, folder: &Path) -> rusqlite::Result<()> {
-    conn.busy_timeout(BUSY_TIMEOUT)?;
     keep_plans(conn)?;
     // Scratch files go beside the database: a read-only image has no other place.
     conn.pragma_update(None, "temp_store_directory", folder.to_string_lossy())?;
@@ -254,16 +256,26 @@ fn prepare_file(conn: &Connection, folder: &Path) -> rusqlite::Result<()> {
     ))
 }
 
-/// Applies what is missing in one transaction, with a copy of the file as it was beside it.
-fn migrate(conn: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), OpenError> {
+/// The schema version of the file, if we can work with it.
+fn check_version(conn: &Connection, path: &Path, migrations: &[Migration]) -> Result<u32, OpenError> {
     let about = |error: &dyn fmt::Display| OpenError(format!("database {}: {error}", path.display()));
-    let newest = migrations.last().map_or(0, |last| last.version);
+    let newest = newest(migrations);
     let current = schema_version(conn).map_err(|error| about(&error))?;
     if current > newest {
         return Err(about(&format!(
             "schema version {current} is newer than this program's {newest}; use a newer program"
         )));
     }
+    Ok(current)
+}
+
+fn newest(migrations: &[Migration]) -> u32 {
+    migrations.last().map_or(0, |last| last.version)
+}
+
+/// Applies what is missing in one transaction, with a copy of the file as it was beside it.
+fn migrate(conn: &mut Connection, path: &Path, current: u32, migrations: &[Migration]) -> Result<(), OpenError> {
+    let newest = newest(migrations);
     if current == newest {
         return Ok(());
     }
@@ -272,7 +284,8 @@ fn migrate(conn: &mut Connection, path: &Path, migrations: &[Migration]) -> Resu
         backup(path, &copy)?;
         log::info!("the database as it was is kept in {}", copy.display());
     }
-    apply(conn, current, newest, migrations).map_err(|error| about(&format!("migration: {error}; nothing was changed")))
+    apply(conn, current, newest, migrations)
+        .map_err(|error| OpenError(format!("database {}: migration: {error}; nothing was changed", path.display())))
 }
 
 fn apply(conn: &mut Connection, current: u32, newest: u32, migrations: &[Migration]) -> rusqlite::Result<()> {

@@ -171,7 +171,8 @@ mod tests {
         check("at f (eval at g (a.js:1:2), b.js:3:4)", "eval at g (a.js:1");
         // Parentheses the wrong way round: the whole rest is the candidate.
         check("at f) (a.js:1:2", "f) (a.js:1");
-        check("at :5\n@:7:8\n@x:6", "x:6");
+        check("at :5\n@:6\n@x:7", "x:7");
+        check("@:7:8", ":7:8");
         check("  \t at a.js:1 \r\n", "a.js:1");
         check("a.js:1:2", "a.js:1:2");
     }

@@ -29,6 +29,11 @@ impl Response {
         Self::new(200, "text/html; charset=utf-8", body.as_bytes())
     }
 
+    /// 204.
+    pub const fn no_content() -> Self {
+        Self { status: 204, headers: Vec::new(), body: Cow::Borrowed(&[]) }
+    }
+
     /// Any body with its content type.
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
         Self { status, headers: vec![("content-type", content_type.into())], body: body.into() }

@@ -19,7 +19,7 @@ use crate::http::reply::{Answer, Reply};
 use crate::http::request::{Method, Request, Target};
 use crate::http::response::Response;
 use crate::http::router::{self, Found, Route};
-use crate::http::screen::{Screen, ScreenConfig};
+use crate::http::screen::{GREETING_TARGET, Screen, ScreenConfig};
 use crate::writer::Writer;
 
 /// A handler parses, asks SQLite and renders; none recurses with its input.
@@ -120,7 +120,11 @@ fn listen_privately(path: &Path) -> io::Result<UnixListener> {
 fn work<C>(server: &tiny_http::Server, shared: &Arc<Shared<C>>, context: &C) {
     // An error here is the word to stop.
     while let Ok(raw) = server.recv() {
-        answer_one(raw, shared, context);
+        if raw.url() == GREETING_TARGET {
+            send(raw, &Response::no_content());
+        } else {
+            answer_one(raw, shared, context);
+        }
     }
 }
 

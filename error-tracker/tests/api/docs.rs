@@ -29,7 +29,8 @@ fn every_command_of_the_page_runs() {
     let blocks = shell_blocks(&std::fs::read_to_string(page).unwrap());
     assert!(blocks.len() >= 5, "the page has its commands in blocks marked sh");
 
-    let path = format!("{}:{}", binary().parent().unwrap().display(), std::env::var_os("PATH").unwrap().to_string_lossy());
+    let path =
+        format!("{}:{}", binary().parent().unwrap().display(), std::env::var_os("PATH").unwrap().to_string_lossy());
     for block in blocks {
         let output = Command::new("bash")
             .args(["-euo", "pipefail", "-c", &block])

@@ -1,6 +1,6 @@
 //! The way from the screen to tiny_http: a few connections to its Unix socket, kept open and shared.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,8 +13,14 @@ const WAIT: Duration = Duration::from_secs(5);
 /// How long an answer may take: longer than any query, write or wait behind the screen.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// What a new connection says first, and the length of the answer that [`crate::http::server`] gives at once.
+pub(crate) const GREETING_TARGET: &str = "*";
+const GREETING: &[u8] = b"OPTIONS * HTTP/1.1\r\n\r\n";
+const GREETING_ANSWER_MAX: usize = 256;
+
 pub(super) struct LocalPool {
     path: PathBuf,
+    opening: Mutex<()>,
     state: Mutex<State>,
     returned: Condvar,
 }
@@ -34,7 +40,7 @@ pub(super) struct Local<'p> {
 
 impl LocalPool {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, state: Mutex::default(), returned: Condvar::new() }
+        Self { path, opening: Mutex::default(), state: Mutex::default(), returned: Condvar::new() }
     }
 
     pub(super) fn take(&self) -> io::Result<Local<'_>> {
@@ -54,11 +60,27 @@ impl LocalPool {
         state.open += 1;
         drop(state);
         let mut local = Local { pool: self, stream: None, reusable: false };
-        let stream = UnixStream::connect(&self.path)?;
+        local.stream = Some(self.open()?);
+        Ok(local)
+    }
+
+    /// Opens one connection at a time and waits until a thread of tiny_http serves it. Of several that arrive at once it
+    /// gives more than one to a waiting thread, and those behind the first wait until that one is closed: for ever.
+    fn open(&self) -> io::Result<UnixStream> {
+        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = UnixStream::connect(&self.path)?;
         stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
         stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
-        local.stream = Some(stream);
-        Ok(local)
+        stream.write_all(GREETING)?;
+        let mut answer = [0; GREETING_ANSWER_MAX];
+        let mut length = 0;
+        while !answer[..length].ends_with(b"\r\n\r\n") {
+            match stream.read(&mut answer[length..])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => length += count,
+            }
+        }
+        Ok(stream)
     }
 }
 

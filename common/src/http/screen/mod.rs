@@ -21,6 +21,7 @@ use crate::http::gate::Admit;
 use crate::http::metrics::{HttpMetrics, Refusal};
 
 use connection::Connection;
+pub(crate) use local::GREETING_TARGET;
 use local::LocalPool;
 use memory::Memory;
 

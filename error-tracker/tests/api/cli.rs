@@ -1,0 +1,132 @@
+//! The command line, the configuration, and backups.
+
+use std::process::{Command, Output};
+
+use common::testing::{Service, TempDir};
+use rusqlite::{Connection, OpenFlags};
+
+use super::{KEY, binary, report, start};
+
+/// Runs the binary with nothing but these variables.
+fn run(args: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(binary()).args(args).env_clear().envs(variables.iter().copied()).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn help_and_version_need_no_configuration() {
+    let help = run(&["--help"], &[]);
+    assert_eq!(help.status.code(), Some(0));
+    let text = String::from_utf8(help.stdout).unwrap();
+    for name in
+        ["API_KEY", "DATABASE_PATH", "RETENTION_DAYS", "SMTP_HOST", "TRUST_PROXY", "ALERT_RETRY_SECONDS", "--backup"]
+    {
+        assert!(text.contains(name), "{name}");
+    }
+    let version = run(&["--version"], &[]);
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), concat!("error-tracker ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn an_unknown_argument_is_refused() {
+    for args in [&["--serve"][..], &["x"], &["--backup"], &["--help", "x"]] {
+        let output = run(args, &[("API_KEY", KEY)]);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&output).contains("Usage: error-tracker"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn every_problem_is_listed_at_once_and_no_secret() {
+    let output = run(
+        &[],
+        &[
+            ("API_KEY", ""),
+            ("PORT", "70000"),
+            ("WORKERS", "many"),
+            ("RETENTION_DAYS", "soon"),
+            ("LOG_LEVEL", "loud"),
+            ("BIND_ADDRESS", "here"),
+            ("TRUST_PROXY", "perhaps"),
+            ("BASE_URL", "ftp://x"),
+            ("ALERT_RETRY_SECONDS", "0,x"),
+            ("SMTP_PASSWORD", "hunter2"),
+            ("SMTP_PASSWORD_FILE", "/nowhere"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    for name in [
+        "API_KEY",
+        "PORT",
+        "WORKERS",
+        "RETENTION_DAYS",
+        "LOG_LEVEL",
+        "BIND_ADDRESS",
+        "TRUST_PROXY",
+        "BASE_URL",
+        "ALERT_RETRY_SECONDS",
+        "SMTP_PASSWORD",
+    ] {
+        assert!(text.lines().any(|line| line.contains(name)), "{name} is missing in:\n{text}");
+    }
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_secret_may_come_from_a_file() {
+    let folder = TempDir::new();
+    let (secret, database) = (folder.path().join("key"), folder.path().join("e.db"));
+    std::fs::write(&secret, "from-a-file\n").unwrap();
+    let variables = [("API_KEY_FILE", secret.to_str().unwrap()), ("DATABASE_PATH", database.to_str().unwrap())];
+    let service = Service::start(&binary(), &variables);
+    assert_eq!(service.client("from-a-file").get("/api/projects").status, 200);
+    assert!(!service.log().join("\n").contains("from-a-file"));
+}
+
+#[test]
+fn a_missing_folder_is_refused() {
+    let output = run(&[], &[("API_KEY", KEY), ("DATABASE_PATH", "/nowhere/e.db"), ("PORT", "0")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("/nowhere"), "{}", stderr(&output));
+}
+
+#[test]
+fn healthcheck_tells_by_its_exit_code() {
+    let tracker = start();
+    let port = tracker.address().port().to_string();
+    assert_eq!(run(&["--healthcheck"], &[("PORT", &port)]).status.code(), Some(0));
+    tracker.service.terminate();
+    assert_eq!(run(&["--healthcheck"], &[("PORT", &port)]).status.code(), Some(1));
+}
+
+#[test]
+fn a_backup_while_writing_holds_all_that_was_acknowledged() {
+    let tracker = start();
+    let target = tracker.folder.path().join("copy.db");
+    let database = tracker.database();
+    let variables = [("DATABASE_PATH", database.to_str().unwrap())];
+    let acknowledged = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for number in 0..300 {
+                assert_eq!(tracker.client().post_json("/api/errors", &report(&format!("late{number}"))).status, 201);
+            }
+        });
+        let before = tracker.client().get("/api/errors?limit=1").json()["total"].as_i64().unwrap();
+        let output = run(&["--backup", target.to_str().unwrap()], &variables);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        writing.join().unwrap();
+        before
+    });
+    let copy = Connection::open_with_flags(&target, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let one = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert!(one("SELECT count(*) FROM errors") >= acknowledged);
+    assert_eq!(copy.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+    assert!(!tracker.folder.path().join("copy.db.unfinished").exists());
+
+    let missing = run(&["--backup", target.to_str().unwrap()], &[("DATABASE_PATH", "/nowhere/e.db")]);
+    assert_eq!(missing.status.code(), Some(1));
+}
