@@ -13,7 +13,7 @@ const FOREIGN_STACK_BYTES: &str = "131072";
 /// Prepares the process. Call it first in `main`, before any thread exists.
 pub fn prepare() {
     bound_foreign_stacks();
-    bound_arenas();
+    bound_heap();
     raise_descriptor_limit();
 }
 
@@ -24,14 +24,17 @@ fn bound_foreign_stacks() {
     unsafe { std::env::set_var("RUST_MIN_STACK", FOREIGN_STACK_BYTES) };
 }
 
-/// Keeps glibc from giving every thread a heap of its own: with two, threads rarely meet and little lies idle.
+/// Keeps glibc from giving every thread a heap of its own (with two, threads rarely meet and little lies idle), and from
+/// keeping what was large: by default the size from which memory goes back at once grows with every such piece, up to 32 MB.
 #[expect(unsafe_code, reason = "mallopt is a C function")]
-fn bound_arenas() {
+fn bound_heap() {
     const ARENAS: libc::c_int = 2;
+    const LARGE_BYTES: libc::c_int = 128 << 10;
     // SAFETY: mallopt takes two numbers and touches nothing of ours.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, ARENAS);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
     }
 }
 

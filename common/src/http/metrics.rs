@@ -16,7 +16,7 @@ const LATENCY_EDGES: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_0
 pub enum Refusal {
     /// All connection slots were busy.
     ConnectionsFull,
-    /// An idle connection made room for a new one.
+    /// An idle connection made room for a new one, or an unread answer for another.
     Evicted,
     /// A malformed head or body.
     Malformed,
@@ -28,6 +28,8 @@ pub enum Refusal {
     BodyTooLarge,
     /// Large bodies in flight had used up their memory.
     BodyMemory,
+    /// Large answers on their way had used up their memory.
+    AnswerMemory,
     /// No key or a wrong one.
     Unauthorized,
     /// Over the rate limit.
@@ -39,7 +41,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::ConnectionsFull,
         Self::Evicted,
         Self::Malformed,
@@ -47,6 +49,7 @@ impl Refusal {
         Self::TooSlow,
         Self::BodyTooLarge,
         Self::BodyMemory,
+        Self::AnswerMemory,
         Self::Unauthorized,
         Self::RateLimited,
         Self::WorkersBusy,
@@ -62,6 +65,7 @@ impl Refusal {
             Self::TooSlow => "too_slow",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyMemory => "body_memory",
+            Self::AnswerMemory => "answer_memory",
             Self::Unauthorized => "unauthorized",
             Self::RateLimited => "rate_limited",
             Self::WorkersBusy => "workers_busy",

@@ -48,15 +48,16 @@ impl Response {
 
     /// The response as bytes on the wire; `head_only` (for `HEAD`) keeps the length and drops the body.
     pub fn to_http(&self, head_only: bool, close: bool) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256 + self.body.len());
-        self.write_head(&mut out, close);
+        let mut out = self.head(close);
         if !head_only {
             out.extend_from_slice(&self.body);
         }
         out
     }
 
-    fn write_head(&self, out: &mut Vec<u8>, close: bool) {
+    /// What comes before the body, its empty line included.
+    pub(crate) fn head(&self, close: bool) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
         // Writing to a Vec cannot fail.
         let _ = write!(out, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
@@ -71,6 +72,7 @@ impl Response {
             out.extend_from_slice(b"connection: close\r\n");
         }
         out.extend_from_slice(b"\r\n");
+        out
     }
 }
 

@@ -179,9 +179,17 @@ fn read(raw: &mut tiny_http::Request) -> Result<Request, ApiError> {
     Ok(Request { method, target, headers, body, id: 0 })
 }
 
-/// The whole answer in one write. A failure means that the screen gave this request up; nobody waits for it.
+/// Up to this size head and body go in one write; a larger body is not copied for that.
+const ONE_WRITE_BYTES_MAX: usize = 16 << 10;
+
+/// The whole answer. A failure means that the screen gave this request up; nobody waits for it.
 fn send(raw: tiny_http::Request, response: &Response) {
-    let bytes = response.to_http(raw.method() == &tiny_http::Method::Head, false);
+    let head_only = raw.method() == &tiny_http::Method::Head;
     let mut writer = raw.into_writer();
-    let _ = writer.write_all(&bytes).and_then(|()| writer.flush());
+    let written = if head_only || response.body.len() <= ONE_WRITE_BYTES_MAX {
+        writer.write_all(&response.to_http(head_only, false))
+    } else {
+        writer.write_all(&response.head(false)).and_then(|()| writer.write_all(&response.body))
+    };
+    let _ = written.and_then(|()| writer.flush());
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::local::Local;
-use super::memory::SMALL_BODY_BYTES;
+use super::memory::{SMALL_BYTES, Share};
 use crate::http::body::{BadChunks, Chunks};
 use crate::http::error::{ApiError, Kind};
 use crate::http::head::{FORWARDED_HEADERS, Framing, HEAD_BYTES_MAX, Head};
@@ -22,25 +22,35 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// A client takes some of its answer in this time, or is gone.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(20);
-/// A client that takes nothing of its answer for this long may have to make room.
-const WRITE_STALL: Duration = Duration::from_secs(2);
+/// A client that takes nothing of its answer for this long may have to make room for another.
+const WRITE_STALL: Duration = Duration::from_millis(250);
 /// After a refusal, unread input is swallowed so that the client reads the answer and not a reset; so much, so long.
 const DRAIN_BYTES_MAX: usize = 1 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// One read; holds a common report with its head.
 const READ_BYTES: usize = 4 << 10;
-/// Buffers larger than this are given back after the request.
-const KEPT_BYTES: usize = 16 << 10;
-/// One piece of an answer on its way through.
+/// Buffers larger than this are given back after the request: there may be as many as connections.
+const KEPT_BYTES: usize = 8 << 10;
+/// One piece of an answer. The clock of a client that does not read starts anew with each.
 const PIECE_BYTES: usize = 8 << 10;
+/// The first read of an answer; holds a common one.
+const ANSWER_BYTES: usize = 1 << 10;
+/// What tells the client that no request follows.
+const CLOSE: &[u8; 19] = b"connection: close\r\n";
 /// Our own server's heads are far smaller.
 const ANSWER_HEAD_BYTES_MAX: usize = 4 << 10;
 
 /// States of a connection, in the low bits beside the time since it is so.
-const WAITING: u64 = 0;
-const BUSY: u64 = 1;
-const WRITING: u64 = 2;
-const EVICTED: u64 = 3;
+const STATE_BITS: u32 = 3;
+/// Nothing of a request is here.
+const IDLE: u64 = 0;
+/// Some of a request is here.
+const READING: u64 = 1;
+/// A request is being answered.
+const BUSY: u64 = 2;
+/// The client is being sent its answer.
+const WRITING: u64 = 3;
+const EVICTED: u64 = 4;
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -60,30 +70,56 @@ pub(super) struct Buffers {
     answer: Vec<u8>,
 }
 
+impl Buffers {
+    /// Forgets a request that was broken off.
+    fn empty(&mut self) {
+        for buffer in [&mut self.input, &mut self.outgoing, &mut self.answer] {
+            buffer.clear();
+        }
+        self.give_back();
+    }
+
+    /// Keeps what a common request needs.
+    fn give_back(&mut self) {
+        for buffer in [&mut self.input, &mut self.outgoing, &mut self.answer] {
+            if buffer.capacity() > KEPT_BYTES {
+                buffer.shrink_to(READ_BYTES);
+            }
+        }
+    }
+}
+
 impl Connection {
     pub(super) fn new(id: u64, socket: TcpStream, peer: IpAddr) -> Self {
         let connection = Self { id, socket, peer, state: AtomicU64::new(0) };
-        connection.set_state(WAITING);
+        connection.set_state(IDLE);
         connection
     }
 
     /// Since when (milliseconds) this connection could be closed without breaking off a request in progress.
     pub(super) fn evictable_since(&self) -> Option<u64> {
-        let packed = self.state.load(Ordering::Relaxed);
-        let (since, state) = (packed >> 2, packed & 3);
-        let stalled = now_millis().saturating_sub(since) > WRITE_STALL.as_millis() as u64;
-        (state == WAITING || (state == WRITING && stalled)).then_some(since)
+        let (since, state) = self.state();
+        (state == IDLE || state == READING || self.is_stalled()).then_some(since)
     }
 
-    /// Ends reading, or both directions: the connection's thread notices and leaves.
-    pub(super) fn hang_up(&self, how: Shutdown) {
-        let packed = self.state.load(Ordering::Relaxed);
-        if packed & 3 == WAITING || how == Shutdown::Both {
-            if how == Shutdown::Both {
-                self.set_state(EVICTED);
-            }
+    /// Whether the client has taken nothing of its answer for a while.
+    pub(super) fn is_stalled(&self) -> bool {
+        let (since, state) = self.state();
+        state == WRITING && now_millis().saturating_sub(since) > WRITE_STALL.as_millis() as u64
+    }
+
+    /// Closes the connection, whatever it does: its thread notices and leaves.
+    pub(super) fn hang_up(&self) {
+        self.set_state(EVICTED);
+        // Fails only when the peer has closed already.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Ends reading where no request has begun; what is here already is still read.
+    pub(super) fn hang_up_if_idle(&self) {
+        if self.state().1 == IDLE {
             // Fails only when the peer has closed already.
-            let _ = self.socket.shutdown(how);
+            let _ = self.socket.shutdown(Shutdown::Read);
         }
     }
 
@@ -95,7 +131,13 @@ impl Connection {
     }
 
     fn set_state(&self, state: u64) {
-        self.state.store(now_millis() << 2 | state, Ordering::Relaxed);
+        self.state.store(now_millis() << STATE_BITS | state, Ordering::Relaxed);
+    }
+
+    /// Since when, and what.
+    fn state(&self) -> (u64, u64) {
+        let packed = self.state.load(Ordering::Relaxed);
+        (packed >> STATE_BITS, packed & ((1 << STATE_BITS) - 1))
     }
 }
 
@@ -124,21 +166,24 @@ fn refused(kind: Kind, detail: impl Into<String>, refusal: Refusal) -> End {
 
 /// Serves a client until it leaves, breaks the rules, or the service stops.
 pub(super) fn serve(shared: &Shared, connection: &Connection, buffers: &mut Buffers) {
-    buffers.input.clear();
+    // Nothing of the thread's last client may be taken for this one's.
+    buffers.empty();
     let mut client = Client { shared, connection, buffers, timeout: Duration::ZERO, is_new: true };
     if client.prepare().is_err() {
         return;
     }
-    loop {
+    let end = loop {
         match client.serve_one() {
             Ok(true) if !shared.stopping.load(Ordering::Relaxed) => {}
-            Ok(_) | Err(End::Closed) => return,
-            Err(End::Refused(error, refusal)) => {
-                shared.metrics.refused(refusal);
-                client.refuse_and_leave(&error);
-                return;
-            }
+            Ok(_) => break End::Closed,
+            Err(end) => break end,
         }
+    };
+    // A request that was broken off holds its memory no longer.
+    client.buffers.empty();
+    if let End::Refused(error, refusal) = end {
+        shared.metrics.refused(refusal);
+        client.refuse_and_leave(&error);
     }
 }
 
@@ -169,7 +214,7 @@ impl Client<'_> {
 
     /// One request and its answer; whether the connection stays open.
     fn serve_one(&mut self) -> Result<bool, End> {
-        self.connection.set_state(WAITING);
+        self.connection.set_state(if self.buffers.input.is_empty() { IDLE } else { READING });
         let head_bytes = self.read_head()?;
         self.is_new = false;
         let incoming = match self.take_head(head_bytes)? {
@@ -182,17 +227,33 @@ impl Client<'_> {
             Framing::Length(length) => length as usize,
             Framing::Chunked => incoming.body_bytes_max,
         };
-        let Some(_share) = self.shared.large_bodies.take(declared) else {
+        let Some(share) = self.shared.room_for_body(declared) else {
             let busy = ApiError::unavailable(1, "Too many large requests at once, try again");
             return Err(End::Refused(busy, Refusal::BodyMemory));
         };
-        self.send_continue(&incoming)?;
+        let outcome = self.serve_admitted(&incoming, declared, too_large);
+        if outcome.is_err() {
+            self.buffers.empty();
+        }
+        // The memory has gone before the share of it.
+        drop(share);
+        outcome
+    }
+
+    /// Reads the body of a request that was let in, and answers it.
+    fn serve_admitted(
+        &mut self,
+        incoming: &Incoming,
+        declared: usize,
+        too_large: impl Fn() -> End,
+    ) -> Result<bool, End> {
+        self.send_continue(incoming)?;
         let taken = match incoming.framing {
-            Framing::Length(_) => self.read_sized_body(&incoming, declared)?,
-            Framing::Chunked => self.read_chunked_body(&incoming, too_large)?,
+            Framing::Length(_) => self.read_sized_body(incoming, declared)?,
+            Framing::Chunked => self.read_chunked_body(incoming, too_large)?,
         };
         self.connection.set_state(BUSY);
-        let outcome = self.exchange(&incoming, taken.body());
+        let outcome = self.exchange(incoming, taken.body());
         self.consume(&taken);
         outcome
     }
@@ -204,10 +265,11 @@ impl Client<'_> {
         loop {
             self.skip_empty_lines();
             let input = &self.buffers.input;
-            if let Some(end) = find_empty_line(input, searched) {
+            let end = find_empty_line(input, searched);
+            if let Some(end) = end.filter(|end| *end <= HEAD_BYTES_MAX) {
                 return Ok(end);
             }
-            if input.len() >= HEAD_BYTES_MAX {
+            if end.is_some() || input.len() >= HEAD_BYTES_MAX {
                 let detail = format!("Request head exceeds {HEAD_BYTES_MAX} bytes");
                 return Err(refused(Kind::HeadTooLarge, detail, Refusal::HeadTooLarge));
             }
@@ -218,8 +280,13 @@ impl Client<'_> {
             searched = input.len().saturating_sub(3);
             match self.fill(READ_BYTES, deadline) {
                 Ok(0) => return Err(End::Closed),
-                // The clock of a head starts with its first byte.
-                Ok(_) if was_empty && !self.is_new => deadline = Instant::now() + HEAD_TIME_MAX,
+                Ok(_) if was_empty => {
+                    self.connection.set_state(READING);
+                    // The clock of a head starts with its first byte.
+                    if !self.is_new {
+                        deadline = Instant::now() + HEAD_TIME_MAX;
+                    }
+                }
                 Ok(_) => {}
                 Err(error) if is_timeout(&error) && !self.buffers.input.is_empty() => {
                     return Err(refused(Kind::TooSlow, "The request head did not arrive in time", Refusal::TooSlow));
@@ -344,13 +411,25 @@ impl Client<'_> {
         let _ = write!(outgoing, "content-length: {}\r\n\r\n", body.len());
         let keep_open = incoming.keep_alive && !self.shared.stopping.load(Ordering::Relaxed);
         let mut answering = Answering { connection: self.connection, answer, keep_open, is_head: incoming.is_head };
+        // The local connection goes back, and the worker with it, before the client is sent anything: a client that does
+        // not read holds only its own connection.
         let outcome = self.shared.local.take().and_then(|mut local| {
             send(&mut local, outgoing, body)?;
-            answering.pass_on(&mut local)
+            answering.take_over(&mut local, self.shared)
         });
         match outcome {
-            Ok(()) => Ok(keep_open),
-            Err(_) if answering.has_begun() => Err(End::Closed),
+            Ok(Some(share)) => {
+                let written = answering.write();
+                // The memory goes before the share of it.
+                self.buffers.give_back();
+                drop(share);
+                written?;
+                Ok(keep_open)
+            }
+            Ok(None) => {
+                let busy = ApiError::unavailable(1, "Too many large answers at once, try again");
+                Err(End::Refused(busy, Refusal::AnswerMemory))
+            }
             Err(error) => {
                 log::warn!("no worker answered: {error}");
                 let busy = ApiError::unavailable(1, "The service is busy, try again");
@@ -363,25 +442,20 @@ impl Client<'_> {
         let end = match taken {
             Taken::InPlace { end, .. } | Taken::Decoded { end, .. } => *end,
         };
-        let Buffers { input, outgoing, .. } = &mut *self.buffers;
-        input.drain(..end);
-        for buffer in [input, outgoing] {
-            if buffer.capacity() > KEPT_BYTES {
-                buffer.shrink_to(READ_BYTES);
-            }
-        }
+        self.buffers.input.drain(..end);
+        self.buffers.outgoing.clear();
+        self.buffers.give_back();
     }
 
     fn skip_empty_lines(&mut self) {
         // A client may send an empty line after a body (RFC 9112, section 2.2).
-        while self.buffers.input.starts_with(b"\r\n") {
-            self.buffers.input.drain(..2);
-        }
+        let lines = self.buffers.input.chunks_exact(2).take_while(|pair| pair == b"\r\n").count();
+        self.buffers.input.drain(..2 * lines);
     }
 
     fn refuse_and_leave(&mut self, error: &ApiError) {
         let socket = &self.connection.socket;
-        self.connection.set_state(WAITING);
+        self.connection.set_state(WRITING);
         // The client may be gone; then there is nobody to tell.
         if (&*socket).write_all(&error.response().to_http(false, true)).is_err() {
             return;
@@ -443,7 +517,7 @@ fn client_address(head: &Head<'_>, peer: IpAddr, trust_proxy: bool) -> IpAddr {
 
 fn send(local: &mut Local<'_>, head: &mut Vec<u8>, body: &[u8]) -> io::Result<()> {
     let stream = local.stream()?;
-    if body.len() <= SMALL_BODY_BYTES {
+    if body.len() <= SMALL_BYTES {
         head.extend_from_slice(body);
         return stream.write_all(head);
     }
@@ -460,28 +534,23 @@ struct Answering<'a> {
 }
 
 impl Answering<'_> {
-    fn has_begun(&self) -> bool {
-        self.connection.state.load(Ordering::Relaxed) & 3 != BUSY
-    }
-
-    fn pass_on(&mut self, local: &mut Local<'_>) -> io::Result<()> {
+    /// Reads the whole answer; none when there is no room for one so large.
+    fn take_over<'s>(&mut self, local: &mut Local<'_>, shared: &'s Shared) -> io::Result<Option<Share<'s>>> {
         self.answer.clear();
         let head_bytes = self.read_head(local)?;
         let body_bytes = if self.is_head { 0 } else { body_length(&self.answer[..head_bytes])? };
-        let mut missing = (head_bytes + body_bytes).saturating_sub(self.answer.len());
-        if !self.keep_open {
-            let before_empty_line = head_bytes - 2;
-            self.answer.splice(before_empty_line..before_empty_line, *b"connection: close\r\n");
-        }
-        self.connection.set_state(WRITING);
-        self.write()?;
-        while missing > 0 {
-            let count = self.read_piece(local, missing.min(PIECE_BYTES))?;
-            missing -= count;
-            self.write()?;
+        let Some(share) = shared.room_for_answer(body_bytes) else { return Ok(None) };
+        self.answer.reserve_exact((head_bytes + body_bytes + CLOSE.len()).saturating_sub(self.answer.len()));
+        while self.answer.len() < head_bytes + body_bytes {
+            let missing = head_bytes + body_bytes - self.answer.len();
+            self.read_piece(local, missing.min(PIECE_BYTES))?;
         }
         local.reusable();
-        Ok(())
+        if !self.keep_open {
+            let before_empty_line = head_bytes - 2;
+            self.answer.splice(before_empty_line..before_empty_line, *CLOSE);
+        }
+        Ok(Some(share))
     }
 
     fn read_head(&mut self, local: &mut Local<'_>) -> io::Result<usize> {
@@ -492,7 +561,7 @@ impl Answering<'_> {
             if self.answer.len() > ANSWER_HEAD_BYTES_MAX {
                 return Err(ErrorKind::InvalidData.into());
             }
-            self.read_piece(local, PIECE_BYTES)?;
+            self.read_piece(local, ANSWER_BYTES)?;
         }
     }
 
@@ -508,10 +577,12 @@ impl Answering<'_> {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        (&self.connection.socket).write_all(self.answer)?;
-        self.connection.set_state(WRITING);
+        let written = self.answer.chunks(PIECE_BYTES).try_for_each(|piece| {
+            self.connection.set_state(WRITING);
+            (&self.connection.socket).write_all(piece)
+        });
         self.answer.clear();
-        Ok(())
+        written
     }
 }
 

@@ -9,7 +9,7 @@ mod memory;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ use crate::http::metrics::{HttpMetrics, Refusal};
 use connection::Connection;
 pub(crate) use local::GREETING_TARGET;
 use local::LocalPool;
-use memory::Memory;
+use memory::{Memory, Share};
 
 /// Connections that may wait in the kernel to be accepted.
 const BACKLOG: i32 = 1024;
@@ -35,6 +35,17 @@ const THREAD_IDLE_MAX: Duration = Duration::from_secs(10);
 const EVICTION_WAIT: Duration = Duration::from_millis(500);
 /// How long `accept` pauses after it failed, for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// All bodies in flight that are not small, together.
+const LARGE_BODIES_BYTES_MAX: usize = 4 << 20;
+/// How long a large body waits for its turn.
+const LARGE_BODY_WAIT: Duration = Duration::from_secs(2);
+/// All answers on their way that are not small, together. Clients that read take theirs at once.
+const LARGE_ANSWERS_BYTES_MAX: usize = 2 << 20;
+/// How long a large answer waits for its turn; a worker waits with it.
+const LARGE_ANSWER_WAIT: Duration = Duration::from_secs(1);
+/// How often it looks meanwhile whether a client has stopped reading.
+const STALL_CHECK: Duration = Duration::from_millis(20);
 
 /// How the screen is set up.
 pub struct ScreenConfig {
@@ -61,6 +72,7 @@ struct Shared {
     metrics: Arc<HttpMetrics>,
     local: LocalPool,
     large_bodies: Memory,
+    large_answers: Memory,
     stopping: AtomicBool,
     slots: Mutex<HashMap<u64, Arc<Connection>>>,
     slot_freed: Condvar,
@@ -82,7 +94,8 @@ impl Screen {
         rustix::net::listen(&listener, BACKLOG)?;
         let shared = Arc::new(Shared {
             local: LocalPool::new(config.local.clone()),
-            large_bodies: Memory::new(),
+            large_bodies: Memory::new(LARGE_BODIES_BYTES_MAX),
+            large_answers: Memory::new(LARGE_ANSWERS_BYTES_MAX),
             config,
             admit,
             metrics,
@@ -115,13 +128,13 @@ impl Screen {
         let _ = self.accepting.join();
         let deadline = Instant::now() + patience;
         let mut slots = lock(&self.shared.slots);
-        // A client that has a request in progress still gets its answer: only reading ends.
-        slots.values().for_each(|connection| connection.hang_up(Shutdown::Read));
+        // A client whose request has begun to arrive still gets its answer.
+        slots.values().for_each(|connection| connection.hang_up_if_idle());
         while !slots.is_empty() && Instant::now() < deadline {
             let left = deadline.saturating_duration_since(Instant::now());
             slots = self.shared.slot_freed.wait_timeout(slots, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        slots.values().for_each(|connection| connection.hang_up(Shutdown::Both));
+        slots.values().for_each(|connection| connection.hang_up());
         self.shared.arrived.notify_all();
     }
 }
@@ -240,10 +253,30 @@ impl Shared {
         let slots = lock(&self.slots);
         let oldest = slots.values().filter_map(|c| c.evictable_since().map(|since| (since, c))).min_by_key(|(s, _)| *s);
         if let Some((_, connection)) = oldest {
-            connection.hang_up(Shutdown::Both);
+            connection.hang_up();
             self.metrics.refused(Refusal::Evicted);
         }
         oldest.is_some()
+    }
+
+    /// Waits for room for a body.
+    fn room_for_body(&self, bytes: usize) -> Option<Share<'_>> {
+        self.large_bodies.take(bytes, LARGE_BODY_WAIT)
+    }
+
+    /// Waits for room for an answer, if need be that of clients that do not read theirs.
+    fn room_for_answer(&self, bytes: usize) -> Option<Share<'_>> {
+        let deadline = Instant::now() + LARGE_ANSWER_WAIT;
+        loop {
+            let share = self.large_answers.take(bytes, STALL_CHECK);
+            if share.is_some() || Instant::now() >= deadline {
+                return share;
+            }
+            for connection in lock(&self.slots).values().filter(|connection| connection.is_stalled()) {
+                connection.hang_up();
+                self.metrics.refused(Refusal::Evicted);
+            }
+        }
     }
 }
 
