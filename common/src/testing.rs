@@ -123,8 +123,13 @@ impl Service {
     }
 
     /// Sends SIGTERM and waits for the end.
-    pub fn terminate(mut self) -> ExitStatus {
+    pub fn terminate(self) -> ExitStatus {
         self.signal(rustix::process::Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> ExitStatus {
         wait_for("the service to stop", || self.child.try_wait().expect("our own child"))
     }
 

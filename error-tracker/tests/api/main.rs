@@ -7,6 +7,7 @@ mod auth;
 mod cli;
 mod docs;
 mod errors;
+mod faults;
 mod migration;
 mod sdk;
 #[path = "../smtp/sink.rs"]
