@@ -25,7 +25,7 @@ const STEPS_BETWEEN_CHECKS: i32 = 20_000;
 /// The writer's page cache, KiB: it holds the hot index pages.
 const WRITER_CACHE_KIB: u32 = 2048;
 /// A reader's page cache, KiB: lists and searches stream through it, a larger one gains nothing (the kernel caches too).
-const READER_CACHE_KIB: u32 = 512;
+const READER_CACHE_KIB: u32 = 256;
 /// All that SQLite may hold in this process; beyond it a query fails instead of the process being killed.
 const HEAP_BYTES_MAX: u64 = 12 << 20;
 /// The write-ahead log is copied into the file after so many pages (16 MB): hot pages are then written once, not often.
@@ -147,6 +147,9 @@ pub fn backup(source: &Path, target: &Path) -> Result<(), OpenError> {
     if !source.is_file() {
         return Err(OpenError(format!("database {}: no such file", source.display())));
     }
+    if belongs_to(source, target).map_err(|error| about(&error))? {
+        return Err(about(&format!("that file belongs to the database {}", source.display())));
+    }
     let unfinished = with_suffix(target, ".unfinished");
     let copied = copy_database(source, &unfinished).and_then(|()| {
         File::open(&unfinished)?.sync_all()?;
@@ -159,6 +162,13 @@ pub fn backup(source: &Path, target: &Path) -> Result<(), OpenError> {
         let _ = fs::remove_file(&unfinished);
         about(&error)
     })
+}
+
+/// Whether `target` is the database or one of the files beside it, which a copy would destroy.
+fn belongs_to(source: &Path, target: &Path) -> std::io::Result<bool> {
+    let source = fs::canonicalize(source)?;
+    let target = fs::canonicalize(folder_of(target))?.join(target.file_name().unwrap_or_default());
+    Ok(["", "-wal", "-shm", "-journal", ".lock", ".sock"].iter().any(|suffix| with_suffix(&source, suffix) == target))
 }
 
 fn copy_database(source: &Path, target: &Path) -> Result<(), Box<dyn std::error::Error>> {
@@ -242,9 +252,12 @@ fn prepare_file(conn: &Connection, folder: &Path) -> rusqlite::Result<()> {
     keep_plans(conn)?;
     // Scratch files go beside the database: a read-only image has no other place.
     conn.pragma_update(None, "temp_store_directory", folder.to_string_lossy())?;
+    // To set it writes, even what is set already, and a start must not fail on a full disk.
+    if auto_vacuum(conn)? != INCREMENTAL {
+        conn.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
     conn.execute_batch(&format!(
         "PRAGMA hard_heap_limit = {HEAP_BYTES_MAX};
-         PRAGMA auto_vacuum = INCREMENTAL;
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
@@ -321,11 +334,17 @@ fn schema_version(conn: &Connection) -> Result<u32, Box<dyn std::error::Error>> 
     Ok(version.trim().parse().map_err(|_| format!("schema_version: expected a number, got {version:?}"))?)
 }
 
+/// The value of `auto_vacuum` that gives space back when asked.
+const INCREMENTAL: u32 = 2;
+
+fn auto_vacuum(conn: &Connection) -> rusqlite::Result<u32> {
+    conn.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))
+}
+
 /// A file of the original gives no space back until it is rewritten once. That needs as much room again, so it is tried
 /// at every start until it works.
 fn shrink_if_original(conn: &Connection) {
-    const INCREMENTAL: u32 = 2;
-    match conn.query_row("PRAGMA auto_vacuum", [], |row| row.get::<_, u32>(0)) {
+    match auto_vacuum(conn) {
         Ok(INCREMENTAL) => {}
         Ok(_) => match conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM;") {
             Ok(()) => log::info!("the database file was rewritten once, so that it can shrink from now on"),
@@ -344,4 +363,193 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ErrorCode;
+
+    use super::*;
+    use crate::testing::TempDir;
+
+    const FIRST: Migration =
+        Migration { version: 1, name: "first", sql: "CREATE TABLE parents (id INTEGER PRIMARY KEY)" };
+    const SECOND: Migration = Migration {
+        version: 2,
+        name: "second",
+        sql: "CREATE TABLE children (parent REFERENCES parents (id)); INSERT INTO parents VALUES (7)",
+    };
+
+    /// A closed database of version 1 in a folder of its own.
+    fn closed() -> (TempDir, PathBuf) {
+        let folder = TempDir::new();
+        let path = folder.path().join("x.db");
+        drop(Database::open(&path, &[FIRST]).expect("a database"));
+        (folder, path)
+    }
+
+    #[track_caller]
+    fn refusal(path: &Path, migrations: &[Migration]) -> String {
+        Database::open(path, migrations).err().expect("a refusal").to_string()
+    }
+
+    fn one<T: rusqlite::types::FromSql>(conn: &Connection, sql: &str) -> T {
+        conn.query_row(sql, [], |row| row.get(0)).expect(sql)
+    }
+
+    fn names(folder: &TempDir) -> Vec<String> {
+        let entries = fs::read_dir(folder.path()).expect("the folder");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_new_file_has_our_pragmas() {
+        let folder = TempDir::new();
+        let path = folder.path().join("x.db");
+        let (database, conn) = Database::open(&path, &[FIRST, SECOND]).expect("a database");
+        assert_eq!(one::<String>(&conn, "SELECT value FROM _meta WHERE key = 'schema_version'"), "2");
+        assert_eq!(one::<String>(&conn, "PRAGMA journal_mode"), "wal");
+        assert_eq!(one::<u32>(&conn, "PRAGMA auto_vacuum"), 2);
+        assert_eq!(one::<u32>(&conn, "PRAGMA synchronous"), 2);
+        assert_eq!(one::<u32>(&conn, "PRAGMA foreign_keys"), 1);
+        drop((conn, database));
+        drop(Database::open(&path, &[FIRST, SECOND]).expect("the same file again"));
+        assert_eq!(names(&folder), ["x.db", "x.db.lock"], "a new file needs no copy");
+    }
+
+    #[test]
+    fn a_migration_keeps_a_copy() {
+        let (folder, path) = closed();
+        let (_database, conn) = Database::open(&path, &[FIRST, SECOND]).expect("migrated");
+        assert_eq!(one::<u32>(&conn, "SELECT id FROM parents"), 7);
+        assert_eq!(one::<u32>(&conn, "PRAGMA foreign_keys"), 1);
+        let copy = Reader::open(&folder.path().join("x.db.before-schema-2")).expect("the copy");
+        assert_eq!(one::<String>(&copy, "SELECT value FROM _meta WHERE key = 'schema_version'"), "1");
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_file_as_it_was() {
+        let (_folder, path) = closed();
+        let typo = Migration { sql: "INSERT INTO parents VALUES (1); CREATE TABEL x (y)", ..SECOND };
+        let orphan = Migration { version: 3, name: "orphan", sql: "INSERT INTO children VALUES (99)" };
+        for (migrations, reason) in
+            [(&[FIRST, typo][..], "syntax error"), (&[FIRST, SECOND, orphan], "a row of children refers to nothing")]
+        {
+            let words = refusal(&path, migrations);
+            assert!(words.contains(reason) && words.ends_with("nothing was changed"), "{words}");
+            let (_database, conn) = Database::open(&path, &[FIRST]).expect("the file is still of version 1");
+            assert_eq!(one::<u32>(&conn, "SELECT count(*) FROM parents"), 0);
+            assert_eq!(one::<u32>(&conn, "SELECT count(*) FROM sqlite_schema WHERE name = 'children'"), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused_and_stays_as_it_is() {
+        let check = |path: &Path, reason: &str| {
+            let before = fs::read(path).expect("the file");
+            let words = refusal(path, &[FIRST]);
+            assert!(words.contains(reason), "{words}");
+            assert!(fs::read(path).expect("the file") == before, "the file was changed");
+        };
+        let (folder, path) = closed();
+        drop(Database::open(&path, &[FIRST, SECOND]).expect("migrated"));
+        check(&path, "schema version 2 is newer than this program's 1");
+
+        let foreign = folder.path().join("foreign.db");
+        open_file(&foreign).and_then(|conn| conn.execute_batch("CREATE TABLE theirs (x)")).expect("a foreign file");
+        check(&foreign, "not a Monlight database");
+        let text = folder.path().join("text.db");
+        fs::write(&text, "just words, many of them\n".repeat(100)).expect("a file");
+        check(&text, "file is not a database");
+        let absent = folder.path().join("absent/x.db");
+        assert!(refusal(&absent, &[FIRST]).contains("create it first"));
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let (_folder, path) = closed();
+        let open = Database::open(&path, &[FIRST]).expect("the first");
+        assert!(refusal(&path, &[FIRST]).contains("another process is using it"));
+        drop(open);
+        Database::open(&path, &[FIRST]).expect("the next");
+    }
+
+    #[test]
+    fn a_reader_cannot_write_and_has_a_time_limit() {
+        let (_folder, path) = closed();
+        let (database, _conn) = Database::open(&path, &[FIRST]).expect("a database");
+        let reader = database.reader().expect("a reader");
+        let error = reader.execute("INSERT INTO parents VALUES (1)", []).expect_err("a refusal");
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly));
+
+        let endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n";
+        reader.deadline.store(0, Ordering::Relaxed);
+        let error = reader.query_row(endless, [], |_| Ok(())).expect_err("too slow");
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted));
+        reader.restart_time_limit();
+        assert_eq!(one::<u32>(&reader, "SELECT count(*) FROM parents"), 0);
+    }
+
+    #[test]
+    fn a_backup_appears_whole_or_not_at_all() {
+        let (folder, path) = closed();
+        let (_database, conn) = Database::open(&path, &[FIRST]).expect("a database");
+        conn.execute_batch("INSERT INTO parents VALUES (1); BEGIN; INSERT INTO parents VALUES (2)").expect("rows");
+        let target = folder.path().join("copy.db");
+        fs::write(&target, "an older backup").expect("a file");
+        let text = folder.path().join("text.db");
+        fs::write(&text, "no database").expect("a file");
+        backup(&text, &target).expect_err("not a database");
+        backup(&folder.path().join("absent.db"), &target).expect_err("no such file");
+        backup(&path, &folder.path().join("absent/copy.db")).expect_err("no such folder");
+        assert_eq!(fs::read_to_string(&target).expect("the older backup"), "an older backup");
+
+        backup(&path, &target).expect("a backup");
+        let copy = Reader::open(&target).expect("the copy");
+        assert_eq!(one::<u32>(&copy, "SELECT count(*) FROM parents"), 1, "what was committed");
+        assert!(!names(&folder).iter().any(|name| name.contains("unfinished")), "{:?}", names(&folder));
+    }
+
+    #[test]
+    fn a_database_is_no_backup_of_itself() {
+        let (folder, path) = closed();
+        let same = folder.path().join("./x.db");
+        for target in [&path, &same, &with_suffix(&path, "-wal"), &with_suffix(&path, ".lock")] {
+            let words = backup(&path, target).expect_err("a refusal").to_string();
+            assert!(words.contains("belongs to the database"), "{words}");
+        }
+        Database::open(&path, &[FIRST]).expect("still there");
+    }
+
+    #[test]
+    fn free_pages_go_back() {
+        let (_folder, path) = closed();
+        let (_database, conn) = Database::open(&path, &[FIRST]).expect("a database");
+        conn.execute_batch("CREATE TABLE fat (x); INSERT INTO fat VALUES (zeroblob(1000000)); DELETE FROM fat")
+            .expect("free pages");
+        let before: u32 = one(&conn, "PRAGMA page_count");
+        let left = give_back_pages(&conn, 10).expect("some pages");
+        assert!(left > 100, "{left}");
+        assert_eq!(give_back_pages(&conn, left).expect("the rest"), 0);
+        let after: u32 = one(&conn, "PRAGMA page_count");
+        assert!(after + 200 < before, "{before} pages, then {after}");
+    }
+
+    #[test]
+    fn a_file_that_could_not_shrink_is_rewritten_once() {
+        let folder = TempDir::new();
+        let path = folder.path().join("x.db");
+        open_file(&path)
+            .and_then(|conn| {
+                conn.execute_batch("CREATE TABLE _meta (key TEXT PRIMARY KEY, value TEXT)")?;
+                conn.execute_batch("INSERT INTO _meta VALUES ('schema_version', '1')")?;
+                conn.execute_batch(FIRST.sql)
+            })
+            .expect("a file of another program");
+        let (_database, conn) = Database::open(&path, &[FIRST]).expect("a database");
+        assert_eq!(one::<u32>(&conn, "PRAGMA auto_vacuum"), 2);
+    }
 }

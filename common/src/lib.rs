@@ -13,7 +13,7 @@ pub mod query;
 pub mod rate_limit;
 pub mod settings;
 pub mod shutdown;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod timers;
 pub mod writer;

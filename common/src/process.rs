@@ -24,17 +24,18 @@ fn bound_foreign_stacks() {
     unsafe { std::env::set_var("RUST_MIN_STACK", FOREIGN_STACK_BYTES) };
 }
 
-/// Keeps glibc from giving every thread a heap of its own (with two, threads rarely meet and little lies idle), and from
-/// keeping what was large: by default the size from which memory goes back at once grows with every such piece, up to 32 MB.
+/// Keeps glibc's heap small. Two arenas instead of one per thread: threads rarely meet and little lies idle. And what is
+/// larger than 128 KB, such as a long list, comes from the system and goes back to it at once; left alone, glibc raises
+/// that threshold to 32 MB after the first such buffer and keeps them in the heap.
 #[expect(unsafe_code, reason = "mallopt is a C function")]
 fn bound_heap() {
     const ARENAS: libc::c_int = 2;
-    const LARGE_BYTES: libc::c_int = 128 << 10;
+    const MMAP_THRESHOLD_BYTES: libc::c_int = 128 << 10;
     // SAFETY: mallopt takes two numbers and touches nothing of ours.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, ARENAS);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
     }
 }
 

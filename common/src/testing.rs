@@ -86,16 +86,21 @@ impl Service {
     /// When it does not say that it listens; shows what it said instead.
     #[track_caller]
     pub fn start(binary: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(binary);
+        Self::launch(Command::new(binary), variables)
+    }
+
+    /// The same by a command that ends up running the binary.
+    #[track_caller]
+    pub fn launch(mut command: Command, variables: &[(&str, &str)]) -> Self {
         command.env_clear().env("BIND_ADDRESS", "127.0.0.1").env("PORT", "0");
         command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stderr = child.stderr.take().expect("stderr is piped");
         let log = collect_lines(stderr);
         let address = wait_for("the service to listen", || {
             let lines = lock(&log);
             if let Ok(Some(status)) = child.try_wait() {
-                panic!("{} ended with {status}:\n{}", binary.display(), lines.join("\n"));
+                panic!("{command:?} ended with {status}:\n{}", lines.join("\n"));
             }
             lines.iter().find_map(|line| line.split(" listens on ").nth(1)?.trim().parse().ok())
         });

@@ -21,12 +21,14 @@ use crate::http::metrics::Page;
 const BATCH_JOBS_MAX: usize = 256;
 /// As many as requests can be in flight (see the screen), with room for timers.
 const QUEUE_JOBS_MAX: usize = 1024;
-/// What waiting jobs may hold in memory: about a thousand reports of common size, or sixteen of the largest.
-const QUEUE_BYTES_MAX: usize = 4 << 20;
+/// What waiting jobs may hold in memory: several hundred reports of common size, or eight of the largest.
+const QUEUE_BYTES_MAX: usize = 2 << 20;
 /// How long a caller waits for room before it is told to come back.
 const QUEUE_WAIT: Duration = Duration::from_millis(500);
 /// After a failed commit, how often an otherwise idle writer tries whether the disk takes data again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// What it tries to write: as much as a large report, for a page or two still fit where a failed write has left room.
+const PROBE_BYTES: u32 = 64 << 10;
 /// Rendering and sending are cheap; two let one wait for a slow socket.
 const REPLY_THREADS: usize = 2;
 /// SQLite needs about 100 KB at most; the job's own work is shallow.
@@ -329,9 +331,13 @@ fn next_batch(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
 /// then only the one that cannot be stored gets an error. That is rare, so the usual case pays for no savepoints
 /// (docs/decisions/0004-no-savepoints.md).
 fn commit(conn: &Connection, batch: &mut [Box<dyn Job>], shared: &Shared) -> Vec<Result<(), WriteError>> {
+    let changes_before = conn.total_changes();
     match transaction(conn, batch) {
         Ok(()) => {
-            note_health(shared, None);
+            // A job that found nothing to change shows nothing about the disk.
+            if conn.total_changes() > changes_before {
+                note_health(shared, None);
+            }
             batch.iter().map(|_| Ok(())).collect()
         }
         Err(_) if batch.len() > 1 => {
@@ -407,13 +413,11 @@ fn note_health(shared: &Shared, trouble: Option<&str>) {
     shared.probing.store(trouble.is_some(), Ordering::Relaxed);
 }
 
-/// A small write that shows whether the disk takes data again, so that health recovers without traffic.
+/// A write that shows whether the disk takes data again, so that health recovers without traffic.
 fn probe(conn: &Connection, shared: &Shared) {
-    let written = conn.execute(
-        "INSERT INTO _meta (key, value) VALUES ('last_write_probe', datetime('now')) \
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        [],
-    );
+    let written = conn
+        .execute("INSERT OR REPLACE INTO _meta (key, value) VALUES ('write_probe', zeroblob(?1))", [PROBE_BYTES])
+        .and_then(|_| conn.execute("DELETE FROM _meta WHERE key = 'write_probe'", []));
     if written.is_ok() {
         note_health(shared, None);
     }
@@ -438,5 +442,176 @@ fn reply_until_stopped(shared: &Shared) {
         }
         // A panic while rendering one reply drops its request, which answers 500 by itself; the thread lives on.
         let _ = catch_unwind(AssertUnwindSafe(|| job.finish(outcome)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender};
+
+    use rusqlite::OpenFlags;
+
+    use super::*;
+    use crate::testing::{TempDir, wait_for};
+
+    /// A writer on an empty table in memory.
+    fn start() -> (Writer, WriterThreads) {
+        start_on(Connection::open_in_memory().expect("a database"))
+    }
+
+    fn start_on(conn: Connection) -> (Writer, WriterThreads) {
+        conn.execute_batch(
+            "PRAGMA foreign_keys = ON;
+             CREATE TABLE _meta (key TEXT PRIMARY KEY, value TEXT);
+             CREATE TABLE rows (name TEXT UNIQUE, data BLOB, parent TEXT REFERENCES rows (name) DEFERRABLE INITIALLY DEFERRED);",
+        )
+        .expect("a schema");
+        Writer::start(conn).expect("threads")
+    }
+
+    fn insert(tx: &Connection, name: &str) -> rusqlite::Result<()> {
+        tx.execute("INSERT INTO rows (name) VALUES (?1)", [name]).map(drop)
+    }
+
+    fn names(writer: &Writer) -> Vec<String> {
+        let read = |tx: &Connection| tx.prepare("SELECT name FROM rows")?.query_map([], |row| row.get(0))?.collect();
+        writer.call(read).expect("the rows")
+    }
+
+    /// Keeps the writer busy until the sender is used or dropped, so that what is queued meanwhile becomes one batch.
+    fn hold(writer: &Writer) -> Sender<()> {
+        let (release, released): (_, Receiver<()>) = mpsc::channel();
+        let (started, starts) = mpsc::channel();
+        let work = move |_: &Connection| {
+            started.send(()).expect("the test waits");
+            released.recv().ok();
+            Ok(())
+        };
+        assert!(writer.submit(0, work, |_| ()).is_ok());
+        starts.recv().expect("the writer runs");
+        release
+    }
+
+    type Outcome = Receiver<Result<(), WriteError>>;
+
+    fn submit(writer: &Writer, work: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static) -> Outcome {
+        let (sender, receiver) = mpsc::channel();
+        assert!(writer.submit(0, work, move |outcome| sender.send(outcome).expect("the test waits")).is_ok());
+        receiver
+    }
+
+    #[test]
+    fn a_job_that_fails_takes_no_other_with_it() {
+        let (writer, threads) = start();
+        let release = hold(&writer);
+        let good = ["a", "b", "c"].map(|name| submit(&writer, move |tx| insert(tx, name)));
+        let bad = [
+            submit(&writer, |tx| insert(tx, "half").and_then(|()| tx.execute_batch("nonsense"))),
+            submit(&writer, |tx| insert(tx, "a")),
+            submit(&writer, |tx| insert(tx, "half").map(|()| panic!("a job of a test panics"))),
+            // Refused only when it is to be committed.
+            submit(&writer, |tx| tx.execute("INSERT INTO rows VALUES ('half', NULL, 'nobody')", []).map(drop)),
+        ];
+        let last = submit(&writer, |tx| insert(tx, "d"));
+        drop(release);
+        for outcome in good.iter().chain([&last]) {
+            assert!(matches!(outcome.recv(), Ok(Ok(()))));
+        }
+        for outcome in bad {
+            let outcome = outcome.recv().expect("an outcome");
+            assert!(matches!(outcome, Err(WriteError::Job(_))), "{outcome:?}");
+        }
+        // Each once, though the batch was run again.
+        assert_eq!(names(&writer), ["a", "b", "c", "d"]);
+        assert_eq!(writer.trouble(), None);
+        threads.stop();
+    }
+
+    #[test]
+    fn a_full_disk_refuses_what_does_not_fit_and_shows() {
+        let (writer, threads) = start();
+        let limit = |pages: &'static str| {
+            let set = move |tx: &Connection| tx.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()));
+            writer.call(set).expect("a pragma");
+        };
+        limit("20");
+        let release = hold(&writer);
+        let large = |tx: &Connection| tx.execute("INSERT INTO rows VALUES ('large', zeroblob(1000000), NULL)", []);
+        let small = submit(&writer, |tx| insert(tx, "small"));
+        let refused = submit(&writer, move |tx| large(tx).map(drop));
+        drop(release);
+        assert!(matches!(small.recv(), Ok(Ok(()))));
+        let refused = refused.recv().expect("an outcome");
+        assert!(matches!(refused, Err(WriteError::Storage { full: true, .. })), "{refused:?}");
+        assert!(writer.trouble().is_some_and(|trouble| trouble.contains("full")), "{:?}", writer.trouble());
+        limit("1000");
+        assert!(writer.trouble().is_some(), "a job that writes nothing shows nothing");
+        writer.call(large).expect("room again");
+        assert_eq!(writer.trouble(), None);
+        threads.stop();
+    }
+
+    #[test]
+    fn health_recovers_without_traffic() {
+        let folder = TempDir::new();
+        let open =
+            || Connection::open_with_flags(folder.path().join("x.db"), OpenFlags::default()).expect("a database");
+        let (conn, other) = (open(), open());
+        conn.busy_timeout(Duration::ZERO).expect("a setting");
+        let (writer, threads) = start_on(conn);
+        other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+        let outcome = writer.call(|tx| insert(tx, "a"));
+        assert!(matches!(outcome, Err(WriteError::Storage { full: false, .. })), "{outcome:?}");
+        assert!(writer.trouble().is_some_and(|trouble| trouble.contains("locked")), "{:?}", writer.trouble());
+        other.execute_batch("ROLLBACK").expect("no lock");
+        wait_for("a probe", || writer.trouble().is_none().then_some(()));
+        threads.stop();
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_hands_back() {
+        let (writer, threads) = start();
+        let release = hold(&writer);
+        assert!(writer.submit(QUEUE_BYTES_MAX + 1, |_| Ok(()), |_| ()).is_ok(), "one job of any size fits");
+        let (sender, answered) = mpsc::channel();
+        let done = move |_| sender.send(()).expect("the test waits");
+        let (error, done) = writer.submit(1, |_| Ok(()), done).expect_err("too many bytes");
+        assert!(matches!(error, WriteError::Full));
+        done(Ok(()));
+        assert!(answered.try_recv().is_ok(), "handed back as it was");
+        drop(release);
+        wait_for("room", || writer.submit(0, |_| Ok(()), |_| ()).is_ok().then_some(()));
+
+        let release = hold(&writer);
+        for _ in 0..QUEUE_JOBS_MAX {
+            assert!(writer.submit(0, |_| Ok(()), |_| ()).is_ok());
+        }
+        assert!(matches!(writer.submit(0, |_| Ok(()), |_| ()), Err((WriteError::Full, _))));
+        drop(release);
+        threads.stop();
+    }
+
+    #[test]
+    fn a_stop_commits_and_answers_what_was_accepted() {
+        let (writer, threads) = start();
+        let release = hold(&writer);
+        let accepted: Vec<_> = (0..600).map(|n| submit(&writer, move |tx| insert(tx, &n.to_string()))).collect();
+        let stopping = thread::spawn(|| threads.stop());
+        wait_for("the stop", || lock(&writer.shared.queue).stopped.then_some(()));
+        assert!(matches!(writer.submit(0, |_| Ok(()), |_| ()), Err((WriteError::Stopped, _))));
+        assert!(matches!(writer.call(|_| Ok(())), Err(WriteError::Stopped)));
+        drop(release);
+        stopping.join().expect("the stop");
+        assert!(accepted.iter().all(|outcome| matches!(outcome.try_recv(), Ok(Ok(())))));
+    }
+
+    #[test]
+    fn an_answer_that_panics_stops_no_other() {
+        let (writer, threads) = start();
+        for _ in 0..2 * REPLY_THREADS {
+            assert!(writer.submit(0, |_| Ok(()), |_| panic!("an answer of a test panics")).is_ok());
+        }
+        assert_eq!(names(&writer), Vec::<String>::new());
+        threads.stop();
     }
 }

@@ -70,7 +70,8 @@ SELECT
     e.count,
     coalesce(unixepoch(e.first_seen), 0) * 1000,
     coalesce(unixepoch(e.last_seen), 0) * 1000,
-    CASE WHEN e.resolved THEN coalesce(unixepoch(e.resolved_at), unixepoch(e.last_seen), 0) * 1000 END,
+    -- Of this one the original never deletes what it cannot read: so it counts from now.
+    CASE WHEN e.resolved THEN coalesce(unixepoch(e.resolved_at), unixepoch()) * 1000 END,
     CASE
         WHEN EXISTS (SELECT 1 FROM error_occurrences o WHERE o.error_id = e.id AND o.request_method = 'BROWSER') THEN 'browser'
         ELSE 'server'

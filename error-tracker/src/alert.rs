@@ -63,9 +63,9 @@ pub(crate) struct PendingAlert {
     pub(crate) group_id: i64,
     pub(crate) project: String,
     pub(crate) exception_type: String,
-    /// The start suffices: [`MESSAGE_BYTES_MAX`] and one character more.
+    /// The start suffices: [`MESSAGE_BYTES_MAX`] and a byte more.
     pub(crate) message: String,
-    /// The start suffices: [`TRACEBACK_BYTES_MAX`] and one character more.
+    /// The start suffices: [`TRACEBACK_BYTES_MAX`] and a byte more.
     pub(crate) traceback: String,
     /// Method and URL, if the report had both.
     pub(crate) request: Option<(String, String)>,

@@ -7,7 +7,7 @@ use common::auth::ApiKey;
 use common::env::{Env, Problems};
 use common::settings::{Defaults, Settings};
 
-use crate::mailer::SmtpConfig;
+use crate::mailer::{Mailer, SmtpConfig};
 
 /// A report is at most this large; the original's limit.
 pub(crate) const BODY_BYTES_MAX: usize = 256 << 10;
@@ -59,7 +59,7 @@ pub(crate) struct Config {
 
 /// Whether alerts are sent, or what is missing.
 pub(crate) enum Alerts {
-    On { smtp: SmtpConfig, retry_after: Vec<Duration> },
+    On { mailer: Box<Mailer>, retry_after: Vec<Duration> },
     Off { missing: &'static str },
 }
 
@@ -111,7 +111,15 @@ impl Alerts {
         if smtp.recipients.is_empty() {
             return Self::Off { missing: "ALERT_EMAILS is not set" };
         }
-        Self::On { smtp, retry_after }
+        match Mailer::new(smtp) {
+            Ok(mailer) => Self::On { mailer: Box::new(mailer), retry_after },
+            Err(problems) => {
+                for problem in problems {
+                    env.problem(problem);
+                }
+                Self::Off { missing: "the mail settings have problems" }
+            }
+        }
     }
 }
 

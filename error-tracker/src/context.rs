@@ -1,7 +1,7 @@
 //! What handlers work with: one [`Context`] per worker, with a database connection of its own.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use common::clock::Clock;
@@ -25,6 +25,9 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     pub(crate) http: Arc<HttpMetrics>,
     pub(crate) alerts: AlertSwitch,
+    /// Held while an error with all its occurrences is read and rendered. They can be 1.5 MB, twice for a moment; one at
+    /// a time is what the memory is planned for.
+    pub(crate) large_answer: Mutex<()>,
     pub(crate) started: Instant,
 }
 

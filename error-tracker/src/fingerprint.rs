@@ -196,6 +196,21 @@ mod tests {
 
     proptest! {
         #[test]
+        fn only_the_column_does_not_matter(
+            file in "[a-z./:?&=-]{0,20}[a-z/]",
+            line in "[0-9]{1,12}",
+            columns in ("[0-9]{1,12}", "[0-9]{1,12}"),
+        ) {
+            let expected = of_key(&format!("p:E:{file}:{line}"));
+            for column in [columns.0, columns.1] {
+                prop_assert_eq!(of(&format!("Error\n    at f ({file}:{line}:{column})\n    at g (b.js:1:1)")), expected);
+                prop_assert_eq!(of(&format!("f@{file}:{line}:{column}\r\ng@b.js:1:1")), expected);
+            }
+            prop_assert_eq!(of(&format!("\tat A.b({file}:{line})")), expected);
+            prop_assert_eq!(of(&format!("File \"b.py\", line 1\n  File \"{file}\", line {line}, in f\n")), expected);
+        }
+
+        #[test]
         fn any_text_has_a_fingerprint(text in "(File \"|, line |at |[@():0-9a\n\t\"é])*") {
             prop_assert_eq!(of(&text).to_string().len(), 32);
         }

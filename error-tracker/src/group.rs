@@ -12,7 +12,7 @@ pub(crate) const OCCURRENCES_KEPT: usize = 5;
 /// Environment names kept per group; further ones stay on their occurrences.
 pub(crate) const ENVIRONMENTS_MAX: usize = 32;
 /// What a list shows of a message, bytes: it bounds the memory of a list. The detail has all of it.
-pub(crate) const MESSAGE_PREVIEW_BYTES: usize = 4096;
+pub(crate) const MESSAGE_PREVIEW_BYTES: usize = 1024;
 
 const LIMIT_DEFAULT: i64 = 50;
 const LIMIT_MAX: i64 = 200;

@@ -130,18 +130,23 @@ impl Failure {
 }
 
 impl Mailer {
-    /// Checks the addresses and reads the CA file, so that mistakes show at start.
-    pub(crate) fn new(config: SmtpConfig) -> Result<Self, String> {
-        let recipient = |address: &String| mailbox("ALERT_EMAILS", address).map(Recipient);
+    /// Checks the addresses and reads the CA file, so that mistakes show at start, all of them.
+    pub(crate) fn new(config: SmtpConfig) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let from = note(&mut problems, mailbox("SMTP_FROM", &config.from));
+        let recipient = |address: &String| note(&mut problems, mailbox("ALERT_EMAILS", address)).map(Recipient);
+        let recipients = config.recipients.iter().filter_map(recipient).collect();
+        let tls = note(&mut problems, tls_parameters(&config.host, config.ca_file.as_deref()));
+        let (Some(from), Some(tls), true) = (from, tls, problems.is_empty()) else { return Err(problems) };
         Ok(Self {
             credentials: config
                 .username
                 .zip(config.password)
                 .map(|(name, password)| Credentials::new(name, password.expose().to_owned())),
             plaintext_auth: config.plaintext_auth,
-            from: mailbox("SMTP_FROM", &config.from)?,
-            recipients: config.recipients.iter().map(recipient).collect::<Result<_, _>>()?,
-            tls: tls_parameters(&config.host, config.ca_file.as_deref())?,
+            from,
+            recipients,
+            tls,
             host: config.host,
             port: config.port,
             smtps: config.port == SMTPS_PORT,
@@ -265,6 +270,10 @@ impl Outcome {
             self.refused.push(words);
         }
     }
+}
+
+fn note<T>(problems: &mut Vec<String>, outcome: Result<T, String>) -> Option<T> {
+    outcome.map_err(|problem| problems.push(problem)).ok()
 }
 
 /// `name@host` or `Somebody <name@host>`.
@@ -548,7 +557,7 @@ mod tests {
                 plaintext_auth: false,
             };
             change(&mut config);
-            let problem = Mailer::new(config).err().unwrap_or_default();
+            let problem = Mailer::new(config).err().unwrap_or_default().join("\n");
             assert!(problem.contains(expected) && problem.is_empty() == expected.is_empty(), "{problem:?}");
         }
         check(|_| {}, "");

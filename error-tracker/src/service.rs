@@ -1,6 +1,6 @@
 //! Wires the parts together, runs them until the signal, and takes them down in order.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use common::cli::{Failure, Program};
@@ -17,7 +17,6 @@ use common::writer::Writer;
 use crate::alerter::{Alerter, AlerterHandle};
 use crate::config::{Alerts, BODY_BYTES_MAX, Config, DEFAULTS, HELP};
 use crate::context::{AlertSwitch, Context, Shared};
-use crate::mailer::Mailer;
 use crate::routes::ROUTES;
 use crate::{store, timers};
 
@@ -35,7 +34,7 @@ fn run(env: Env) -> Result<(), Failure> {
     let (database, connection) = Database::open(&config.settings.database_path, store::MIGRATIONS)?;
     store::register_functions(&connection)?;
     let (writer, writer_threads) = Writer::start(connection)?;
-    let (alerts, alerter) = start_alerter(&config, &database, &writer, &clock, &stop)?;
+    let (alerts, alerter) = start_alerter(config.alerts, config.base_url, &database, &writer, &clock, &stop)?;
     let http = Arc::new(HttpMetrics::new(ROUTES));
     let shared = Arc::new(Shared {
         clock: clock.clone(),
@@ -43,6 +42,7 @@ fn run(env: Env) -> Result<(), Failure> {
         database,
         http: Arc::clone(&http),
         alerts,
+        large_answer: Mutex::new(()),
         started: Instant::now(),
     });
     let retention = timers::start(Arc::clone(&shared), config.retention, stop.clone())?;
@@ -74,30 +74,22 @@ fn run(env: Env) -> Result<(), Failure> {
 }
 
 fn start_alerter(
-    config: &Config,
+    alerts: Alerts,
+    base_url: String,
     database: &Database,
     writer: &Writer,
     clock: &Clock,
     stop: &Stop,
 ) -> Result<(AlertSwitch, Option<Alerter>), Failure> {
-    let (smtp, retry_after) = match &config.alerts {
-        Alerts::On { smtp, retry_after } => (smtp.clone(), retry_after.clone()),
+    let (mailer, retry_after) = match alerts {
+        Alerts::On { mailer, retry_after } => (*mailer, retry_after),
         Alerts::Off { missing } => {
             log::info!("alerts are off: {missing}");
             return Ok((AlertSwitch::Off { missing }, None));
         }
     };
-    let mailer = Mailer::new(smtp).map_err(Failure::Other)?;
     let reader = database.reader()?;
-    let alerter = Alerter::spawn(
-        mailer,
-        retry_after,
-        config.base_url.clone(),
-        reader,
-        writer.clone(),
-        clock.clone(),
-        stop.clone(),
-    )?;
+    let alerter = Alerter::spawn(mailer, retry_after, base_url, reader, writer.clone(), clock.clone(), stop.clone())?;
     let handle: AlerterHandle = alerter.handle();
     Ok((AlertSwitch::On(handle), Some(alerter)))
 }

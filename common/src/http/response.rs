@@ -20,7 +20,8 @@ impl Response {
     /// A compact JSON body. Nothing we serialise can fail (no maps with keys that are not strings);
     /// if it does, that is our mistake and a worker answers 500.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
-        let body = serde_json::to_vec(value).expect("our own types always serialise");
+        let mut body = serde_json::to_vec(value).expect("our own types always serialise");
+        body.shrink_to_fit();
         Self::new(status, "application/json", body)
     }
 

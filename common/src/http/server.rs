@@ -1,9 +1,10 @@
 //! The worker pool on tiny_http; the only file that names it. It serves the private Unix socket behind the
 //! [screen](crate::http::screen), so every request it sees is complete, well-formed and admitted.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +25,8 @@ use crate::writer::Writer;
 
 /// A handler parses, asks SQLite and renders; none recurses with its input.
 const STACK_BYTES: usize = 512 << 10;
+/// A socket's address has 108 bytes, the last of them NUL (unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// How long requests in progress may take after the signal to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -45,6 +48,8 @@ pub struct Server {
     inner: Arc<tiny_http::Server>,
     workers: Vec<JoinHandle<()>>,
     socket: PathBuf,
+    /// What a shortened name of the socket goes through.
+    _folder: Option<File>,
 }
 
 struct Shared<C: 'static> {
@@ -64,7 +69,9 @@ impl Server {
         writer: Writer,
         metrics: Arc<HttpMetrics>,
     ) -> io::Result<Self> {
-        let listener = listen_privately(&config.socket)?;
+        let ServerConfig { address, connections_max, trust_proxy, socket } = config;
+        let (socket, folder) = short_name(socket)?;
+        let listener = listen_privately(&socket)?;
         let inner = Arc::new(tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?);
         let shared = Arc::new(Shared { routes, writer, metrics: Arc::clone(&metrics) });
         let workers = contexts
@@ -78,10 +85,9 @@ impl Server {
                     .spawn(move || work(&inner, &shared, &context))
             })
             .collect::<Result<_, _>>()?;
-        let ServerConfig { address, connections_max, trust_proxy, socket } = config;
         let local = socket.clone();
         let screen = Screen::open(ScreenConfig { address, connections_max, trust_proxy, local }, admit, metrics)?;
-        Ok(Self { screen, inner, workers, socket })
+        Ok(Self { screen, inner, workers, socket, _folder: folder })
     }
 
     /// The public address; tells the port when 0 was asked for.
@@ -103,6 +109,16 @@ impl Server {
         drop(self.inner);
         let _ = fs::remove_file(&self.socket);
     }
+}
+
+/// A name that fits into a socket's address, and the open folder that it goes through unless the path itself fits.
+fn short_name(path: PathBuf) -> io::Result<(PathBuf, Option<File>)> {
+    if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
+        return Ok((path, None));
+    }
+    let folder = File::open(path.parent().unwrap_or(Path::new(".")))?;
+    let name = format!("/proc/self/fd/{}", folder.as_raw_fd());
+    Ok((Path::new(&name).join(path.file_name().unwrap_or_default()), Some(folder)))
 }
 
 /// A socket only this user can open. What an earlier process left is removed.

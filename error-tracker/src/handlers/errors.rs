@@ -1,6 +1,6 @@
 //! `/api/errors`: take a report, list groups, show one, resolve one.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use common::clock::Timestamp;
 use common::http::error::{ApiError, Kind};
@@ -51,6 +51,7 @@ pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> 
 
 /// `GET /api/errors/{id}`
 pub(crate) fn show(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+    let _one_at_a_time = ctx.shared.large_answer.lock().unwrap_or_else(PoisonError::into_inner);
     let detail = store::detail(ctx.reader()?, request.id)?.ok_or_else(|| ApiError::not_found("Error not found"))?;
     Ok(Response::json(200, &DetailView::from(&detail)).into())
 }

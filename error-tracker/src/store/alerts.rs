@@ -73,11 +73,12 @@ pub(crate) fn count_pending_alerts(conn: &Connection, span: &Span) -> rusqlite::
 
 /// The oldest `most` waiting alerts of a span, with what a mail says of them. Those whose error is gone are left out.
 pub(crate) fn pending_alerts(conn: &Connection, span: &Span, most: usize) -> rusqlite::Result<Vec<PendingAlert>> {
-    // One character more than is shown tells that something was cut. NULLs of a test alert become empty.
+    // One byte more than is shown tells that something was cut; of text, substr would stop at a NUL character. NULLs of
+    // a test alert become empty.
     conn.prepare_cached(&format!(
         "SELECT a.id, a.reason, coalesce(a.group_id, 0), coalesce(g.project, ''), coalesce(g.exception_type, ''),
-                substr(coalesce(g.message, ''), 1, {MESSAGE_BYTES_MAX} + 1),
-                substr(coalesce(t.traceback, ''), 1, {TRACEBACK_BYTES_MAX} + 1),
+                substr(CAST(g.message AS BLOB), 1, {MESSAGE_BYTES_MAX} + 1),
+                substr(CAST(t.traceback AS BLOB), 1, {TRACEBACK_BYTES_MAX} + 1),
                 o.request_method, o.request_url, coalesce(g.count, 0)
          FROM alerts a
          LEFT JOIN groups g ON g.id = a.group_id
@@ -99,11 +100,16 @@ fn pending_alert(row: &Row<'_>) -> rusqlite::Result<PendingAlert> {
         group_id: row.get(2)?,
         project: row.get(3)?,
         exception_type: row.get(4)?,
-        message: row.get(5)?,
-        traceback: row.get(6)?,
+        message: start_of_text(row, 5)?,
+        traceback: start_of_text(row, 6)?,
         request: method.zip(url),
         count: row.get(9)?,
     })
+}
+
+/// The start of a text; half a character at its end becomes a whole one, so that it still is too long.
+fn start_of_text(row: &Row<'_>, at: usize) -> rusqlite::Result<String> {
+    Ok(String::from_utf8_lossy(row.get_ref(at)?.as_bytes_or_null()?.unwrap_or_default()).into_owned())
 }
 
 /// Notes a failed attempt that will be followed by another.
@@ -161,4 +167,90 @@ pub(crate) fn alerts(conn: &Connection, limit: i64, offset: i64) -> rusqlite::Re
         })?
         .collect::<Result<_, _>>()?;
     Ok((rows, total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fingerprint::Fingerprint;
+    use crate::report::Report;
+    use crate::store::testing::database;
+    use crate::store::{record, resolve};
+
+    const NOW: Timestamp = Timestamp::from_millis(7);
+    const ALL: Span = Span { ids: 1..=i64::MAX, tests: false };
+
+    /// Counts a report that alerts; another `name` is another error.
+    fn report(tx: &Connection, name: &str, message: &str, traceback: &str) -> i64 {
+        let body =
+            serde_json::json!({"project": name, "exception_type": "E", "message": message, "traceback": traceback});
+        let report = Report::parse(body.to_string().as_bytes()).expect("a report");
+        record(tx, NOW, &report, &Fingerprint::of(name, "E", ""), true, None).expect("recorded").id
+    }
+
+    fn ids(tx: &Connection) -> Vec<i64> {
+        alerts(tx, 100, 0).expect("alerts").0.iter().map(|alert| alert.id).collect()
+    }
+
+    #[test]
+    fn new_and_returning_errors_raise_one_each() {
+        let tx = database();
+        let id = report(&tx, "p", "m", "t");
+        report(&tx, "p", "again", "t");
+        resolve(&tx, NOW, id).expect("resolved");
+        report(&tx, "p", "back", "t");
+        insert_test_alert(&tx, NOW).expect("a test");
+        assert_eq!(count_pending_alerts(&tx, &ALL).expect("a count"), (2, 2));
+        assert_eq!(count_pending_alerts(&tx, &Span { tests: true, ..ALL }).expect("a count"), (1, 3));
+        let pending = pending_alerts(&tx, &ALL, 10).expect("alerts");
+        let said: Vec<_> = pending.iter().map(|alert| (alert.reason, alert.group_id, alert.count)).collect();
+        assert_eq!(said, [(Reason::New, id, 3), (Reason::Regression, id, 3)]);
+    }
+
+    #[test]
+    fn a_mail_has_the_start_of_long_texts_and_what_stands_behind_a_nul() {
+        let tx = database();
+        report(&tx, "nul", "before\0after", "\0traceback");
+        report(&tx, "long", &"é".repeat(MESSAGE_BYTES_MAX), &"x€".repeat(TRACEBACK_BYTES_MAX));
+        report(&tx, "exact", &"m".repeat(MESSAGE_BYTES_MAX), "");
+        let pending = pending_alerts(&tx, &ALL, 10).expect("alerts");
+        assert_eq!((pending[0].message.as_str(), pending[0].traceback.as_str()), ("before\0after", "\0traceback"));
+        // Longer than what is shown, so that it is seen to be cut, and not by much.
+        assert!((MESSAGE_BYTES_MAX + 1..MESSAGE_BYTES_MAX + 4).contains(&pending[1].message.len()));
+        assert!((TRACEBACK_BYTES_MAX + 1..TRACEBACK_BYTES_MAX + 4).contains(&pending[1].traceback.len()));
+        assert!(pending[1].message.starts_with(&"é".repeat(MESSAGE_BYTES_MAX / 2)));
+        assert_eq!(pending[2].message.len(), MESSAGE_BYTES_MAX);
+    }
+
+    #[test]
+    fn only_what_waits_is_finished() {
+        let tx = database();
+        for name in ["a", "b", "c"] {
+            report(&tx, name, "m", "t");
+        }
+        let first = Span { ids: 1..=1, tests: false };
+        assert_eq!(note_alert_attempt(&tx, &ALL, "away").expect("noted"), 3);
+        assert_eq!(finish_alerts(&tx, &first, NOW, AlertState::Sent, None).expect("finished"), 1);
+        assert_eq!(finish_alerts(&tx, &ALL, NOW, AlertState::Failed, Some("refused")).expect("finished"), 2);
+        assert_eq!(finish_alerts(&tx, &ALL, NOW, AlertState::Dropped, None).expect("nothing left"), 0);
+        let (rows, total) = alerts(&tx, 2, 1).expect("a stretch");
+        let said: Vec<_> =
+            rows.iter().map(|row| (row.state.as_str(), row.attempts, row.last_error.as_deref())).collect();
+        assert_eq!((said.as_slice(), total), (&[("failed", 2, Some("refused")), ("sent", 2, None)][..], 3));
+    }
+
+    #[test]
+    fn the_oldest_are_trimmed_in_slices() {
+        let tx = database();
+        for name in ["a", "b", "c", "d", "e"] {
+            report(&tx, name, "m", "t");
+        }
+        assert_eq!(trim_alerts(&tx, 5, 10).expect("all fit"), 0);
+        assert_eq!(trim_alerts(&tx, 2, 2).expect("a slice"), 2);
+        assert_eq!(ids(&tx), [5, 4, 3]);
+        assert_eq!(trim_alerts(&tx, 2, 2).expect("the rest"), 1);
+        assert_eq!(ids(&tx), [5, 4]);
+        assert_eq!(trim_alerts(&tx, 2, 2).expect("done"), 0);
+        assert_eq!(trim_alerts(&database(), 2, 2).expect("none"), 0);
+    }
 }

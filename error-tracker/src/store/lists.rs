@@ -16,15 +16,22 @@ pub(crate) fn list(conn: &Connection, filter: &Filter) -> rusqlite::Result<(Vec<
     if filter.search.is_some() {
         return search(conn, filter, &wanted);
     }
-    let total = conn
-        .prepare_cached(&format!("SELECT count(*) FROM groups WHERE {}", wanted.condition))?
-        .query_row(params_from_iter(&wanted.values), |row| row.get(0))?;
-    let mut page = conn.prepare_cached(&format!(
-        "SELECT {SUMMARY_COLUMNS} FROM groups WHERE {} ORDER BY last_seen DESC, id DESC LIMIT {} OFFSET {}",
-        wanted.condition, filter.limit, filter.offset
-    ))?;
+    let total =
+        conn.prepare_cached(&count_sql(&wanted))?.query_row(params_from_iter(&wanted.values), |row| row.get(0))?;
+    let mut page = conn.prepare_cached(&page_sql(filter, &wanted))?;
     let rows = page.query_map(params_from_iter(&wanted.values), |row| summary(row, Some(MESSAGE_PREVIEW_BYTES)))?;
     Ok((rows.collect::<Result<_, _>>()?, total))
+}
+
+fn count_sql(wanted: &Wanted) -> String {
+    format!("SELECT count(*) FROM groups WHERE {}", wanted.condition)
+}
+
+fn page_sql(filter: &Filter, wanted: &Wanted) -> String {
+    format!(
+        "SELECT {SUMMARY_COLUMNS} FROM groups WHERE {} ORDER BY last_seen DESC, id DESC LIMIT {} OFFSET {}",
+        wanted.condition, filter.limit, filter.offset
+    )
 }
 
 /// A search looks at every row once, in the order they lie on the disk, and keeps the hits' ids aside to count and sort.
@@ -163,4 +170,75 @@ pub(crate) fn projects(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     )?
     .query_map([], |row| row.get(0))?
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use common::query::Query;
+
+    use super::*;
+    use crate::report::Report;
+    use crate::store::record;
+    use crate::store::testing::database;
+
+    fn filter(query: &str) -> Filter {
+        Filter::parse(&Query::parse(query).expect("well-formed")).expect("a filter")
+    }
+
+    /// What SQLite says about how it will run a statement.
+    fn plan(conn: &Connection, sql: &str) -> String {
+        let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect(sql);
+        let lines = statement.raw_query().mapped(|row| row.get(3)).collect::<rusqlite::Result<Vec<String>>>();
+        lines.expect("a plan").join("\n")
+    }
+
+    /// Without a search, rows are neither read to be counted nor sorted to be shown.
+    #[test]
+    fn lists_run_from_the_indexes() {
+        let tx = database();
+        for query in ["", "resolved=all", "source=browser", "environment=prod", "since=2026-01-01"] {
+            for (project, index) in [("", "groups_by_last_seen"), ("&project=shop", "groups_by_project")] {
+                let filter = filter(&format!("{query}{project}"));
+                let wanted = Wanted::from(&filter);
+                let (count, page) = (plan(&tx, &count_sql(&wanted)), plan(&tx, &page_sql(&filter, &wanted)));
+                assert!(count.contains("USING COVERING INDEX"), "{query}{project}: {count}");
+                assert!(page.contains(&format!("USING INDEX {index}")), "{query}{project}: {page}");
+                assert!(!page.contains("TEMP B-TREE FOR ORDER BY"), "{query}{project}: {page}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_seen_at_one_moment_is_sorted_by_id() {
+        let tx = database();
+        for name in ["a", "b", "c", "d"] {
+            let body = serde_json::json!({"project": name, "exception_type": "E", "message": "m", "traceback": ""});
+            let report = Report::parse(body.to_string().as_bytes()).expect("a report");
+            let fingerprint = Fingerprint::of(name, "E", "");
+            record(&tx, Timestamp::from_millis(7), &report, &fingerprint, false, None).expect("recorded");
+        }
+        let ids = |query: &str| {
+            let (groups, total) = list(&tx, &filter(query)).expect("a list");
+            (groups.iter().map(|group| group.id).collect::<Vec<_>>(), total)
+        };
+        assert_eq!(ids("limit=2"), (vec![4, 3], 4));
+        assert_eq!(ids("limit=2&offset=2"), (vec![2, 1], 4));
+        assert_eq!(ids("limit=2&offset=4"), (vec![], 4));
+        for query in ["search=M&limit=3&offset=1", "search=e&offset=9"] {
+            assert_eq!(ids(query).1, 4, "{query}");
+        }
+        assert_eq!(ids("search=m&limit=3&offset=1").0, [3, 2, 1]);
+    }
+
+    #[test]
+    fn a_message_is_cut_between_characters_in_a_list() {
+        let tx = database();
+        let message = "€".repeat(MESSAGE_PREVIEW_BYTES);
+        let body = serde_json::json!({"project": "p", "exception_type": "E", "message": message, "traceback": ""});
+        let report = Report::parse(body.to_string().as_bytes()).expect("a report");
+        record(&tx, Timestamp::from_millis(7), &report, &Fingerprint::of("p", "E", ""), false, None).expect("recorded");
+        let (groups, _) = list(&tx, &filter("")).expect("a list");
+        assert_eq!(groups[0].message, "€".repeat(MESSAGE_PREVIEW_BYTES / 3));
+        assert_eq!(detail(&tx, 1).expect("a query").expect("a group").summary.message, message);
+    }
 }

@@ -282,6 +282,35 @@ mod tests {
         assert_eq!(recorded(&tx, 3, &report("t"), Some("k")).count, 2);
     }
 
+    /// As in a file of the original, which did not keep two reports from making a group each.
+    #[test]
+    fn of_several_groups_the_open_one_counts_else_the_last_seen() {
+        let tx = database();
+        let fingerprint = Fingerprint::of("p", "E", "t");
+        let insert = "INSERT INTO groups SELECT ?2, ?1, 'p', 'E', 'm', 1, ?3, ?3, ?4, 'server', '[\"prod\"]'";
+        for (id, last_seen, resolved_at) in [(1, 30, Some(40)), (2, 10, None), (3, 20, Some(40))] {
+            let values = params![fingerprint.as_bytes().as_slice(), id, last_seen, resolved_at];
+            tx.execute(insert, values).expect("a group");
+        }
+        let counted = |now| recorded(&tx, now, &report("t"), None);
+        assert_eq!(counted(50), Recorded { outcome: Outcome::Incremented, id: 2, count: 2 });
+        resolve(&tx, at(60), 2).expect("resolved");
+        assert_eq!(counted(70), Recorded { outcome: Outcome::Reopened, id: 2, count: 3 });
+        tx.execute("DELETE FROM groups WHERE id = 2", []).expect("deleted");
+        assert_eq!(counted(80), Recorded { outcome: Outcome::Reopened, id: 1, count: 2 });
+        assert_eq!(count(&tx, "SELECT resolved_at FROM groups WHERE id = 3"), 40);
+    }
+
+    #[test]
+    fn a_clock_set_back_makes_nothing_older() {
+        let tx = database();
+        recorded(&tx, 100, &report("t"), None);
+        assert_eq!(recorded(&tx, 50, &report("t"), None).count, 2);
+        assert_eq!(count(&tx, "SELECT last_seen FROM groups"), 100);
+        assert_eq!(count(&tx, "SELECT first_seen FROM groups"), 100);
+        assert_eq!(count(&tx, "SELECT min(timestamp) FROM occurrences"), 50);
+    }
+
     #[test]
     fn environments_are_a_bounded_set() {
         assert_eq!(with_environment(r#"["prod"]"#, "prod"), None);

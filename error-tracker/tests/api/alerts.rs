@@ -1,6 +1,7 @@
 //! Mails: to a real SMTP server, and what becomes of them when there is none.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use common::testing::{Client, wait_for};
 use serde_json::{Value, json};
@@ -169,4 +170,39 @@ fn what_is_missing_is_said() {
     assert_eq!((answer.status, answer.detail().as_str()), (503, "SMTP not configured: ALERT_EMAILS is not set"));
     create(&tracker, &report("a"));
     assert_eq!(tracker.client().get("/api/alerts").json()["total"], 0);
+}
+
+#[test]
+fn a_server_that_says_nothing_delays_neither_reports_nor_the_stop() {
+    let sink = Sink::start(&["--hang"]);
+    let port = sink.port.to_string();
+    let tracker = start_with(&smtp(&port, &[]));
+    for number in 0..20 {
+        create(&tracker, &report(&format!("n{number}")));
+    }
+    wait_for("a session", || (!sink.events("session").is_empty()).then_some(()));
+    // All were answered while the first session still waits for a greeting.
+    let alerts = tracker.client().get("/api/alerts?limit=200").json();
+    assert_eq!((&alerts["total"], &alerts["enabled"]), (&json!(20), &json!(true)));
+    assert!(alerts["alerts"].as_array().unwrap().iter().all(|alert| alert["attempts"] == 0), "{alerts}");
+    let began = Instant::now();
+    assert!(tracker.service.terminate().success());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn the_list_has_pages() {
+    let tracker = start_with(&smtp("1", &[("ALERT_RETRY_SECONDS", "3600")]));
+    for name in ["a", "b", "c"] {
+        create(&tracker, &report(name));
+    }
+    let client = tracker.client();
+    let list = client.get("/api/alerts?limit=1&offset=1").json();
+    assert_eq!((&list["alerts"][0]["id"], &list["total"]), (&json!(2), &json!(3)));
+    assert_eq!((&list["limit"], &list["offset"]), (&json!(1), &json!(1)));
+    let alert = &list["alerts"][0];
+    assert_eq!((&alert["error_id"], &alert["reason"], &alert["state"]), (&json!(2), &json!("new"), &json!("pending")));
+    assert_eq!((&alert["finished_at"], &alert["last_error"]), (&Value::Null, &Value::Null));
+    assert_eq!(client.get("/api/alerts?offset=9").json()["alerts"], json!([]));
+    assert_eq!(client.get("/api/alerts?limit=x").status, 400);
 }

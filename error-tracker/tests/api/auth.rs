@@ -20,8 +20,18 @@ fn keys() {
         let answer = client.get("/api/projects");
         assert_eq!((answer.status, answer.detail().as_str()), (401, "Invalid API key"));
     }
-    // A wrong header is not rescued by a good query.
+    // A wrong header is not rescued by a good query, nor by another header.
     assert_eq!(status(&with("X-API-Key", "wrong"), &format!("/api/projects?api_key={KEY}")), 401);
+    assert_eq!(
+        status(&with("X-API-Key", "wrong").with_header("Authorization", &format!("Bearer {KEY}")), "/metrics"),
+        401
+    );
+    assert_eq!(status(&with("X-API-Key", "wrong").with_header("X-API-Key", KEY), "/metrics"), 401);
+    assert_eq!(status(&with("X-API-Key", KEY).with_header("X-API-Key", "wrong"), "/metrics"), 200);
+    for query in ["api_key=", "api_key", "api_key=wrong", "Api_Key=a-key-for-tests", "api_key=a-key-for-tests%00"] {
+        assert_eq!(status(&bare, &format!("/metrics?{query}")), 401, "{query}");
+    }
+    assert_eq!(status(&bare, "/metrics?x=1&api_key=a%2Dkey-for-tests"), 200);
     // A proxy's Basic login is not ours; the key beside it counts.
     let proxied = with("Authorization", "Basic YTpi").with_header("X-API-Key", KEY);
     assert_eq!(status(&proxied, "/api/projects"), 200);

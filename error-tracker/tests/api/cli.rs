@@ -1,5 +1,7 @@
 //! The command line, the configuration, and backups.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use common::testing::{Service, TempDir};
@@ -77,6 +79,44 @@ fn every_problem_is_listed_at_once_and_no_secret() {
 }
 
 #[test]
+fn mistakes_in_mail_settings_are_listed_before_a_file_is_made() {
+    let folder = TempDir::new();
+    let database = folder.path().join("e.db");
+    let output = run(
+        &[],
+        &[
+            ("API_KEY", KEY),
+            ("DATABASE_PATH", database.to_str().unwrap()),
+            ("SMTP_HOST", "localhost"),
+            ("SMTP_FROM", "nobody"),
+            ("ALERT_EMAILS", "ada@example.com, x@y@z"),
+            ("SMTP_CA_FILE", "/nowhere"),
+            ("WORKERS", "many"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    for name in ["SMTP_FROM", "ALERT_EMAILS", "SMTP_CA_FILE", "WORKERS"] {
+        assert!(stderr(&output).contains(&format!("\n{name}: ")), "{name} is missing in:\n{}", stderr(&output));
+    }
+    assert!(!database.exists());
+}
+
+#[test]
+fn the_path_of_the_database_may_be_long() {
+    let folder = TempDir::new();
+    let deep = folder.path().join("d".repeat(150)).join("e".repeat(150));
+    std::fs::create_dir_all(&deep).unwrap();
+    let database = deep.join("errors.db");
+    let variables = [("API_KEY", KEY), ("DATABASE_PATH", database.to_str().unwrap())];
+    for status in [201, 200] {
+        let service = Service::start(&binary(), &variables);
+        assert_eq!(service.client(KEY).post_json("/api/errors", &report("a")).status, status);
+        assert!(service.terminate().success());
+        assert!(!deep.join("errors.db.sock").exists());
+    }
+}
+
+#[test]
 fn a_secret_may_come_from_a_file() {
     let folder = TempDir::new();
     let (secret, database) = (folder.path().join("key"), folder.path().join("e.db"));
@@ -101,6 +141,34 @@ fn healthcheck_tells_by_its_exit_code() {
     assert_eq!(run(&["--healthcheck"], &[("PORT", &port)]).status.code(), Some(0));
     tracker.service.terminate();
     assert_eq!(run(&["--healthcheck"], &[("PORT", &port)]).status.code(), Some(1));
+}
+
+/// The original was content with `200` anywhere in the answer.
+#[test]
+fn healthcheck_reads_the_status_and_nothing_else() {
+    for (answer, code) in [
+        ("HTTP/1.1 200 OK\r\n\r\n", 0),
+        ("HTTP/1.1 503 Service Unavailable\r\n\r\n200 OK", 1),
+        ("HTTP/1.1 404 200\r\n\r\n", 1),
+        ("200", 1),
+        ("", 1),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let serving = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            // The whole request, so that closing does not reset the connection.
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                socket.read_exact(&mut byte).unwrap();
+                request.extend(byte);
+            }
+            socket.write_all(answer.as_bytes()).unwrap();
+        });
+        assert_eq!(run(&["--healthcheck"], &[("PORT", &port)]).status.code(), Some(code), "{answer:?}");
+        serving.join().unwrap();
+    }
 }
 
 #[test]

@@ -1,287 +1,453 @@
-//! What may go wrong around the service: crashes, full disks, signals, second instances.
+//! What goes wrong around the service: crashes, full and foreign disks, signals, a second instance. Nothing that was
+//! acknowledged is lost, and what cannot work is refused with words that help.
 
-use std::io::Write as _;
-use std::os::unix::fs::chown;
-use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::clock::Clock;
-use common::testing::{Connection, TempDir, wait_for};
+use common::testing::{Client, Connection, Service, TempDir, wait_for};
 use rusqlite::OpenFlags;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
 
-use super::{KEY, Tracker, binary, database_in, report, start, start_in};
+use crate::{KEY, Tracker, binary, database_in, report, start, start_in};
 
-/// The limit for an orderly stop.
+/// How long a service may take to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+/// `nobody`, for tests that run as root.
+const NOBODY: &str = "65534";
 
-fn integrity(database: &Path) -> String {
-    let conn = rusqlite::Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
+/// A report that the service has promised to keep.
+struct Acknowledged {
+    name: String,
+    id: i64,
+    fingerprint: String,
 }
 
-/// Posts new errors from several clients until told to stop; the ids that were acknowledged.
-fn post_until(stop: &AtomicBool, tracker: &Tracker, round: u32) -> Vec<i64> {
-    let acknowledged = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for client in 0..8 {
-            let acknowledged = &acknowledged;
-            scope.spawn(move || {
-                let mut number = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    let body = report(&format!("r{round}c{client}n{number}")).to_string();
-                    let Ok(answer) = tracker.client().send("POST", "/api/errors", body.as_bytes()) else { return };
-                    assert_eq!(answer.status, 201, "{}", answer.text());
-                    acknowledged.lock().unwrap().push(answer.json()["id"].as_i64().unwrap());
-                    number += 1;
-                }
-            });
-        }
-    });
-    acknowledged.into_inner().unwrap()
+impl Acknowledged {
+    fn read(name: &str, answer: &Value) -> Self {
+        let fingerprint = answer["fingerprint"].as_str().unwrap().to_owned();
+        Self { name: name.to_owned(), id: answer["id"].as_i64().unwrap(), fingerprint }
+    }
+}
+
+/// Reports an error; none when it was not acknowledged.
+fn send(client: &Client, name: &str) -> Option<Acknowledged> {
+    let answer = client.send("POST", "/api/errors", report(name).to_string().as_bytes()).ok()?;
+    if answer.status >= 300 {
+        assert!(answer.status >= 500 && !answer.detail().is_empty(), "{}", answer.text());
+        return None;
+    }
+    Some(Acknowledged::read(name, &answer.json()))
+}
+
+#[track_caller]
+fn check_kept(client: &Client, reports: &[Acknowledged]) {
+    for Acknowledged { name, id, fingerprint } in reports {
+        let answer = client.get(&format!("/api/errors/{id}"));
+        assert_eq!(answer.status, 200, "{name} was acknowledged as {id} and is gone");
+        let found = answer.json();
+        assert_eq!(
+            (&found["fingerprint"], &found["message"]),
+            (&fingerprint.as_str().into(), &report(name)["message"])
+        );
+    }
+}
+
+#[track_caller]
+fn check_integrity(database: &Path) {
+    let conn = rusqlite::Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let verdict: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(verdict, "ok");
+}
+
+/// Small and repeatable; the seed is printed.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Self {
+        let seed = RandomState::new().hash_one("seed") | 1;
+        eprintln!("seed {seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, end: u64) -> usize {
+        // xorshift64
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % end).unwrap()
+    }
 }
 
 #[test]
-fn what_was_acknowledged_survives_kill_9() {
-    let seed = Clock::System.now().millis() as u32;
-    println!("seed {seed}");
+fn what_was_acknowledged_survives_kill() {
+    const ROUNDS: usize = 6;
+    const CLIENTS: usize = 6;
+    let mut random = Random::new();
+    let mut kept = Vec::new();
+    let (mut repeated, attempts) = (0, AtomicU32::new(0));
     let mut folder = TempDir::new();
-    let mut all = Vec::new();
-    for round in 0..6 {
+    for round in 0..ROUNDS {
         let tracker = start_in(folder, &[]);
-        let moment = Duration::from_millis(u64::from(seed.rotate_left(round * 5) % 400) + 20);
-        let stop = AtomicBool::new(false);
-        let acknowledged = thread::scope(|scope| {
-            let posting = scope.spawn(|| post_until(&stop, &tracker, round));
-            // The moment of the crash is what is random here.
-            thread::sleep(moment);
-            tracker.signal(Signal::KILL);
-            stop.store(true, Ordering::Relaxed);
-            posting.join().unwrap()
+        let (client, fresh, again) = (tracker.client(), Mutex::new(Vec::new()), AtomicU32::new(0));
+        let killed_after = 1 + random.below(400);
+        folder = thread::scope(|scope| {
+            for number in 0..CLIENTS {
+                let (client, fresh) = (&client, &fresh);
+                scope.spawn(move || {
+                    let reports = (0..).map_while(|n| send(client, &format!("r{round}-c{number}-{n}")));
+                    reports.for_each(|report| fresh.lock().unwrap().push(report));
+                });
+            }
+            scope.spawn(|| {
+                while attempts.fetch_add(1, Ordering::Relaxed) < u32::MAX && send(&client, "again").is_some() {
+                    again.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            wait_for("reports to be acknowledged", || (fresh.lock().unwrap().len() >= killed_after).then_some(()));
+            let Tracker { service, folder } = tracker;
+            service.kill();
+            folder
         });
-        all.extend(acknowledged);
-        folder = tracker.folder;
+        kept.append(&mut fresh.into_inner().unwrap());
+        repeated += again.into_inner();
     }
-    assert!(!all.is_empty());
     let tracker = start_in(folder, &[]);
-    let client = tracker.client();
-    for id in &all {
-        assert_eq!(client.get(&format!("/api/errors/{id}")).status, 200, "error {id} was acknowledged and is gone");
-    }
-    let total = client.get("/api/errors?limit=1").json()["total"].as_u64().unwrap();
-    assert!(total >= all.len() as u64);
-    assert_eq!(integrity(&tracker.database()), "ok");
+    eprintln!("{} reports were acknowledged before {ROUNDS} kills", kept.len());
+    check_kept(&tracker.client(), &kept);
+    check_integrity(&tracker.database());
+    let list = tracker.client().get("/api/errors?search=again").json();
+    let count = list["errors"][0]["count"].as_u64().unwrap();
+    assert!((u64::from(repeated)..=u64::from(attempts.into_inner())).contains(&count), "{count} of {repeated}");
+    assert_eq!(list["total"], 1, "one error, one group");
 }
 
-/// A file system of its own, so that it can be full; none when this user may not mount.
+#[test]
+fn many_at_once_with_a_new_error_make_one_group() {
+    const CLIENTS: u64 = 64;
+    let tracker = start();
+    let client = tracker.client();
+    let body = report("new").to_string();
+    let request = client.request("POST", "/api/errors", body.as_bytes());
+    // All connections first, so that the requests arrive together.
+    let mut connections: Vec<_> = (0..CLIENTS).map(|_| Connection::open(tracker.address()).unwrap()).collect();
+    for connection in &mut connections {
+        connection.write(&request).unwrap();
+    }
+    let answers: Vec<Value> = connections.iter_mut().map(|c| c.read_answer(false).unwrap().json()).collect();
+
+    let created = answers.iter().filter(|answer| answer["status"] == "created").count();
+    assert_eq!(created, 1, "{answers:?}");
+    let mut counts: Vec<_> = answers.iter().map(|answer| answer["count"].as_u64().unwrap()).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, (1..=CLIENTS).collect::<Vec<_>>());
+    let list = client.get("/api/errors").json();
+    assert_eq!((&list["total"], &list["errors"][0]["count"]), (&1.into(), &CLIENTS.into()));
+}
+
+/// A file system of a few megabytes.
 struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
-    fn mount(size: &str) -> Option<Self> {
+    /// None where this user may not mount; says so, and fails where it must not be missing.
+    fn mount() -> Option<Self> {
         let folder = TempDir::new();
-        let options = format!("size={size}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self { folder })
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=4m,mode=0755", "tmpfs"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        if mount.is_ok_and(|status| status.success()) {
+            return Some(Self { folder });
+        }
+        skip("a full disk was NOT tested: a small tmpfs can only be mounted by root");
+        None
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.folder.path().join("filler")
+    }
+
+    fn fill(&self) {
+        let mut filler = File::create(self.filler()).unwrap();
+        let error = loop {
+            if let Err(error) = filler.write_all(&[0; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // What stays mounted after a failed test is a few megabytes of memory.
+        // What stays mounted goes with the machine.
         let _ = Command::new("umount").arg("--lazy").arg(self.folder.path()).status();
     }
 }
 
-/// Writes until there is no more room.
-fn fill(path: &Path) {
-    let mut file = std::fs::File::create(path).unwrap();
-    while file.write_all(&[0; 1024]).is_ok() {}
-}
-
-/// Says loudly that a test could not run; in CI that is a failure.
-fn cannot(what: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{what}: not possible here, and CI must test it");
-    println!("NOT TESTED: {what} is not possible here");
+/// Says that something was left out; an error where the machine is known to have it.
+fn skip(what: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{what}");
+    eprintln!("{what}");
 }
 
 #[test]
-fn a_full_disk_refuses_reports_and_heals() {
-    let Some(disk) = SmallDisk::mount("6m") else { return cannot("mounting a small file system") };
-    let data = disk.folder.path().join("data");
-    std::fs::create_dir(&data).unwrap();
-    let database = data.join("errors.db");
-    let database_text = database.to_str().unwrap().to_owned();
-    let variables = [("API_KEY", KEY), ("RATE_LIMIT", "0"), ("DATABASE_PATH", database_text.as_str())];
-    let service = common::testing::Service::start(&binary(), &variables);
+fn a_full_disk() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let database = database_in(&disk.folder);
+    let variables = [("API_KEY", KEY), ("RATE_LIMIT", "0"), ("DATABASE_PATH", database.to_str().unwrap())];
+    let service = Service::start(&binary(), &variables);
     let client = service.client(KEY);
-    let mut acknowledged = Vec::new();
-    for number in 0..20 {
-        acknowledged.push(client.post_json("/api/errors", &report(&format!("before{number}"))).json()["id"].clone());
-    }
+    let mut kept: Vec<_> = (0..20).filter_map(|n| send(&client, &format!("before-{n}"))).collect();
+    assert_eq!(kept.len(), 20);
 
-    let filler = disk.folder.path().join("filler");
-    fill(&filler);
-    let refused = wait_for("a refusal", || {
-        let mut big = report("big");
-        big["message"] = "m".repeat(200_000).into();
-        let answer = client.post_json("/api/errors", &big);
-        (answer.status == 507).then_some(answer)
+    disk.fill();
+    kept.extend(send_at_once(&client, "while-full", 32));
+    // A few more may fit where the log was long already.
+    let refusal = wait_for("a refusal", || {
+        let answer = client.post_json("/api/errors", &report("does-not-fit"));
+        (answer.status >= 300).then_some(answer)
     });
-    assert_eq!(refused.detail(), "The disk is full, nothing was stored");
+    assert_eq!((refusal.status, refusal.detail().as_str()), (507, "The disk is full, nothing was stored"));
+    assert_eq!(client.get("/api/errors").status, 200, "what is stored can be read");
     let health = client.get("/health");
     assert_eq!(health.status, 503);
     assert!(health.detail().contains("full"), "{}", health.text());
-    assert!(client.get("/api/errors").json()["total"].as_u64().unwrap() >= 20);
 
-    std::fs::remove_file(&filler).unwrap();
-    // Without any report, health recovers by itself.
-    wait_for("health", || (client.get("/health").status == 200).then_some(()));
-    assert_eq!(client.post_json("/api/errors", &report("after")).status, 201);
-    for id in acknowledged {
-        assert_eq!(client.get(&format!("/api/errors/{id}")).status, 200);
-    }
-    assert!(service.log().join("\n").contains("the database can be written again"));
-    assert!(service.terminate().success());
-    assert_eq!(integrity(&database), "ok");
+    fs::remove_file(disk.filler()).unwrap();
+    wait_for("the service to notice by itself", || (client.get("/health").status == 200).then_some(()));
+    kept.extend((0..20).filter_map(|n| send(&client, &format!("after-{n}"))));
+    assert!(kept.len() >= 40, "the disk has room again");
+    check_kept(&client, &kept);
+
+    // A crash on a full disk, and a start on it.
+    disk.fill();
+    service.kill();
+    let service = Service::start(&binary(), &variables);
+    let client = service.client(KEY);
+    check_kept(&client, &kept);
+    fs::remove_file(disk.filler()).unwrap();
+    wait_for("a report to be taken", || send(&client, "at-last"));
+    check_integrity(&database);
+}
+
+/// Sends different reports, each from a thread of its own; those acknowledged.
+fn send_at_once(client: &Client, name: &str, count: usize) -> Vec<Acknowledged> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..count).map(|n| scope.spawn(move || send(client, &format!("{name}-{n}")))).collect();
+        threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+    })
 }
 
 #[test]
-fn sigterm_answers_what_is_in_progress_and_ends_well() {
-    let tracker = start();
-    let answered = Arc::new(AtomicU64::new(0));
-    let stop = AtomicBool::new(false);
+fn sigterm_lets_requests_finish() {
+    let Tracker { service, folder } = start();
+    let pid = process(&service.pid().to_string());
+    let kept = stop_while_busy(service, pid);
+    check_stopped_cleanly(folder, &kept);
+}
+
+#[test]
+fn sigterm_lets_requests_finish_as_pid_1() {
+    let folder = TempDir::new();
+    let database = database_in(&folder);
+    let Some(mut unshare) = own_pid_namespace() else { return };
+    unshare.arg(binary());
+    let variables = [("API_KEY", KEY), ("RATE_LIMIT", "0"), ("DATABASE_PATH", database.to_str().unwrap())];
+    let service = Service::launch(unshare, &variables);
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", service.pid())).unwrap();
+    let kept = stop_while_busy(service, process(&children));
+    check_stopped_cleanly(folder, &kept);
+}
+
+fn process(id: &str) -> Pid {
+    id.trim().parse().ok().and_then(Pid::from_raw).expect("one process id")
+}
+
+/// A command whose argument runs as PID 1 of a namespace; it exits as that does.
+fn own_pid_namespace() -> Option<Command> {
+    let unshare = |more: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(more).args(["--pid", "--fork", "--kill-child"]);
+        command
+    };
+    // Root may do it; others may where users can have namespaces of their own.
+    let ways: [&[&str]; 2] = [&[], &["--user", "--map-current-user"]];
+    let works =
+        |more: &&&[&str]| unshare(more).arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let way = ways.iter().find(works);
+    if way.is_none() {
+        skip("running as PID 1 was NOT tested: this user cannot make a PID namespace");
+    }
+    way.map(|more| unshare(more))
+}
+
+/// Stops a service while clients use it: what is under way is answered, and it exits with 0 in time.
+fn stop_while_busy(service: Service, pid: Pid) -> Vec<Acknowledged> {
+    let (client, kept) = (service.client(KEY), Mutex::new(Vec::new()));
+    let under_way = UnderWay::start(&client, service.address());
     thread::scope(|scope| {
-        for client in 0..8 {
-            let (tracker, stop, answered) = (&tracker, &stop, Arc::clone(&answered));
+        for number in 0..4 {
+            let (client, kept) = (&client, &kept);
             scope.spawn(move || {
-                let Ok(mut connection) = Connection::open(tracker.address()) else { return };
-                for number in 0.. {
-                    let body = report(&format!("c{client}n{number}")).to_string();
-                    let request = tracker.client().request("POST", "/api/errors", body.as_bytes());
-                    // After the signal a connection may be closed between two requests, never within an answer.
-                    if connection.write(&request).is_err() || stop.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let Ok(answer) = connection.read_answer(false) else { return };
-                    assert_eq!(answer.status, 201);
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
+                let reports = (0..).map_while(|n| send(client, &format!("c{number}-{n}")));
+                reports.for_each(|report| kept.lock().unwrap().push(report));
             });
         }
-        wait_for("some answers", || (answered.load(Ordering::Relaxed) > 50).then_some(()));
-        tracker.signal(Signal::TERM);
-        stop.store(true, Ordering::Relaxed);
+        wait_for("reports to be acknowledged", || (kept.lock().unwrap().len() >= 50).then_some(()));
+        rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        let asked = Instant::now();
+        wait_for("the service to stop", || service.log().iter().any(|line| line.ends_with("stopping")).then_some(()));
+        kept.lock().unwrap().push(under_way.finish());
+        let log = service.log();
+        assert_eq!(service.wait().code(), Some(0), "{log:?}");
+        assert!(asked.elapsed() < STOP_TIME_MAX, "it took {:?} to stop", asked.elapsed());
     });
-    let Tracker { service, folder } = tracker;
-    let began = Instant::now();
-    assert!(service.wait().success());
-    assert!(began.elapsed() < STOP_TIME_MAX, "took {:?}", began.elapsed());
+    kept.into_inner().unwrap()
+}
 
-    let database = database_in(&folder);
-    let log = common::db::with_suffix(&database, "-wal");
-    assert!(std::fs::metadata(log).map_or(0, |meta| meta.len()) == 0, "the log is checkpointed");
-    assert_eq!(integrity(&database), "ok");
+/// A report of which a part has reached the service.
+struct UnderWay {
+    stream: TcpStream,
+    rest: Vec<u8>,
+}
+
+impl UnderWay {
+    const NAME: &str = "under-way";
+
+    fn start(client: &Client, address: SocketAddr) -> Self {
+        let body = report(Self::NAME).to_string();
+        let client = client.clone().with_header("Expect", "100-continue");
+        let mut request = client.request("POST", "/api/errors", body.as_bytes());
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(STOP_TIME_MAX)).unwrap();
+        let rest = request.split_off(request.len() - body.len());
+        stream.write_all(&request).unwrap();
+        // Tells that the head has been read.
+        let mut interim = [0; 25];
+        stream.read_exact(&mut interim).unwrap();
+        assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+        Self { stream, rest }
+    }
+
+    fn finish(mut self) -> Acknowledged {
+        self.stream.write_all(&self.rest).unwrap();
+        let mut answer = String::new();
+        self.stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer to what was under way");
+        assert!(head.starts_with("HTTP/1.1 201 ") && head.contains("connection: close"), "{answer}");
+        Acknowledged::read(Self::NAME, &serde_json::from_str(body).unwrap())
+    }
+}
+
+/// The log is in the file, and everything that was acknowledged too.
+fn check_stopped_cleanly(folder: TempDir, kept: &[Acknowledged]) {
+    let log = fs::metadata(folder.path().join("errors.db-wal")).map_or(0, |meta| meta.len());
+    assert_eq!(log, 0, "the write-ahead log was not checkpointed");
     let tracker = start_in(folder, &[]);
-    let total = tracker.client().get("/api/errors?limit=1").json()["total"].as_u64().unwrap();
-    assert!(total >= answered.load(Ordering::Relaxed));
+    check_kept(&tracker.client(), kept);
+    check_integrity(&tracker.database());
 }
 
 #[test]
-fn an_idle_connection_does_not_delay_the_stop() {
+fn idle_and_slow_connections_do_not_prevent_the_stop() {
     let tracker = start();
-    let _idle: Vec<_> = (0..10).map(|_| Connection::open(tracker.address()).unwrap()).collect();
+    let idle = Connection::open(tracker.address()).unwrap();
     let mut half = Connection::open(tracker.address()).unwrap();
     half.write(b"POST /api/errors HTTP/1.1\r\nContent-Le").unwrap();
-    let began = Instant::now();
+    let mut kept = Connection::open(tracker.address()).unwrap();
+    kept.write(b"GET /health HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!(kept.read_answer(false).unwrap().status, 200);
+    let asked = Instant::now();
     assert!(tracker.service.terminate().success());
-    assert!(began.elapsed() < STOP_TIME_MAX, "took {:?}", began.elapsed());
+    assert!(asked.elapsed() < STOP_TIME_MAX, "it took {:?} to stop", asked.elapsed());
+    drop((idle, half));
 }
 
-/// As process 1 a program has no default signal actions: it must handle them itself.
-#[test]
-fn as_process_1_it_stops_on_sigterm_too() {
-    let folder = TempDir::new();
-    let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--kill-child", "--"]).arg(binary()).env_clear();
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    let database = database_in(&folder);
-    command.envs([
-        ("API_KEY", KEY),
-        ("PORT", "0"),
-        ("BIND_ADDRESS", "127.0.0.1"),
-        ("DATABASE_PATH", database.to_str().unwrap()),
-    ]);
-    let Ok(mut child) = command.stderr(std::process::Stdio::null()).spawn() else { return cannot("a PID namespace") };
-    let children = format!("/proc/{0}/task/{0}/children", child.id());
-    let inner = wait_for("the service or a refusal", || {
-        if child.try_wait().unwrap().is_some() {
-            return Some(None);
-        }
-        let pid: i32 = std::fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok()?;
-        // Listening: its private socket is there.
-        common::db::with_suffix(&database, ".sock").exists().then_some(Some(pid))
-    });
-    let Some(inner) = inner else { return cannot("a PID namespace") };
-    let began = Instant::now();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(inner).unwrap(), Signal::TERM).unwrap();
-    let status = wait_for("the end", || child.try_wait().unwrap());
-    assert!(status.success(), "{status}");
-    assert!(began.elapsed() < STOP_TIME_MAX, "took {:?}", began.elapsed());
-}
-
-/// Starts a second one that must refuse; what it says.
-fn refusal(variables: &[(&str, &str)]) -> String {
-    let output = Command::new(binary()).env_clear().envs(variables.iter().copied()).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    String::from_utf8_lossy(&output.stderr).into_owned()
+/// Runs a service that must not start; what it says.
+#[track_caller]
+fn is_refused(mut command: Command, database: &Path, port: u16) -> String {
+    let command = command.env_clear().env("API_KEY", KEY).env("DATABASE_PATH", database);
+    command.env("BIND_ADDRESS", "127.0.0.1").env("PORT", port.to_string());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = wait_for("the service to give up", || child.try_wait().unwrap());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(ended.code(), Some(1), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    said
 }
 
 #[test]
 fn a_second_instance_is_refused() {
     let tracker = start();
-    let database = tracker.database();
-    let same_file = [("API_KEY", KEY), ("PORT", "0"), ("DATABASE_PATH", database.to_str().unwrap())];
-    let said = refusal(&same_file);
+    let said = is_refused(Command::new(binary()), &tracker.database(), 0);
     assert!(said.contains("another process is using it"), "{said}");
 
-    let folder = TempDir::new();
-    let (port, database) = (tracker.address().port().to_string(), database_in(&folder));
-    let same_port = [
-        ("API_KEY", KEY),
-        ("PORT", port.as_str()),
-        ("BIND_ADDRESS", "127.0.0.1"),
-        ("DATABASE_PATH", database.to_str().unwrap()),
-    ];
-    let said = refusal(&same_port);
-    assert!(said.contains("in use"), "{said}");
-    assert_eq!(tracker.client().post_json("/api/errors", &report("still")).status, 201);
+    let other = TempDir::new();
+    let said = is_refused(Command::new(binary()), &database_in(&other), tracker.address().port());
+    assert!(said.contains(&tracker.address().to_string()), "{said}");
+
+    assert!(send(&tracker.client(), "undisturbed").is_some());
 }
 
 #[test]
-fn a_folder_of_another_user_is_refused_with_the_remedy() {
-    if !rustix::process::geteuid().is_root() {
-        return cannot("running as another user");
-    }
+fn a_folder_that_cannot_be_written_is_refused() {
     let folder = TempDir::new();
-    chown(folder.path(), Some(0), Some(0)).unwrap();
-    // The binary itself must be readable for the other user.
-    let shared = TempDir::new();
-    let copy = shared.path().join("error-tracker");
-    std::fs::copy(binary(), &copy).unwrap();
-    let output = Command::new("setpriv")
-        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"])
-        .arg(&copy)
-        .env_clear()
-        .envs([("API_KEY", KEY), ("PORT", "0"), ("DATABASE_PATH", database_in(&folder).to_str().unwrap())])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains(&format!("chown -R 65534:65534 {}", folder.path().display())), "{said}");
+    // Somebody else must be able to run it, wherever it was built.
+    let program = folder.path().join("error-tracker");
+    fs::copy(binary(), &program).unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o555)).unwrap();
+    // Permissions mean nothing to root.
+    let command = if fs::metadata(&data).unwrap().uid() == 0 {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    let said = is_refused(command, &data.join("errors.db"), 0);
+    assert!(said.contains("chown -R") && said.contains(data.to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused() {
+    let Tracker { service, folder } = start();
+    assert!(service.terminate().success());
+    let database = database_in(&folder);
+    let conn = rusqlite::Connection::open_with_flags(&database, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    conn.execute("UPDATE _meta SET value = '99' WHERE key = 'schema_version'", []).unwrap();
+    conn.close().unwrap();
+    let said = is_refused(Command::new(binary()), &database, 0);
+    assert!(said.contains("schema version 99 is newer"), "{said}");
+}
+
+#[test]
+fn it_can_be_restarted_again_and_again() {
+    let mut folder = TempDir::new();
+    for round in 0..10 {
+        let tracker = start_in(folder, &[]);
+        assert!(send(&tracker.client(), &format!("round-{round}")).is_some());
+        let log = tracker.log();
+        assert!(!log.iter().any(|line| line.contains("panicked") || line.contains("level=error")), "{log:?}");
+        let Tracker { service, folder: same } = tracker;
+        assert!(service.terminate().success());
+        folder = same;
+    }
+    let tracker = start_in(folder, &[]);
+    assert_eq!(tracker.client().get("/api/errors").json()["total"], 10);
 }

@@ -3,12 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where, and no more")]
 
 mod alerts;
+mod attacks;
 mod auth;
 mod cli;
 mod docs;
 mod errors;
 mod faults;
+mod fingerprint;
+mod health;
+mod metrics;
 mod migration;
+mod pages;
+mod projects;
 mod sdk;
 #[path = "../smtp/sink.rs"]
 mod sink;

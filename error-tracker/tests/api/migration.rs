@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use common::testing::TempDir;
+use common::testing::{TempDir, wait_for};
 use rusqlite::{Connection, OpenFlags, params};
 use serde_json::{Value, json};
 
-use super::{binary, database_in, report, start_in};
+use super::{Tracker, binary, database_in, report, start_in};
 
 /// A file as the original at this schema version leaves it, from the statements of its migrations.
 fn original(path: &Path, version: usize) -> Connection {
@@ -138,15 +138,57 @@ fn odd_rows_are_kept() {
     let folder = TempDir::new();
     let conn = original(&database_in(&folder), 4);
     insert_error(&conn, "NOT HEX", "odd", "when?", Some("whenever"));
-    conn.execute("INSERT INTO error_occurrences (error_id, timestamp, extra, request_headers, traceback) VALUES (1, 'x', '{broken', '', 'tb')", [])
-        .unwrap();
+    insert_error(&conn, "98D0DC875B2893B5C52C0D119AA11E45", "in capitals", "2025-06-01 00:00:00.5+02:00", None);
+    insert_error(&conn, "", "", "", None);
+    insert_error(&conn, "00", "resolved, but when?", "2020-01-01T00:00:00Z", Some(""));
+    insert_error(&conn, "01", "resolved long ago", "2020-01-01T00:00:00Z", Some("2020-01-01T00:00:00Z"));
+    conn.execute_batch(
+        "INSERT INTO error_occurrences (error_id, timestamp, extra, request_headers, traceback) VALUES (1, 'x', '{broken', '', 'tb');
+         UPDATE errors SET message = 'nul ' || char(0) || ' and more' WHERE id = 3;
+         UPDATE errors SET resolved_at = NULL WHERE id = 4;",
+    )
+    .unwrap();
     drop(conn);
-    let tracker = start_in(folder, &[("RETENTION_DAYS", "-1")]);
-    let error = tracker.client().get("/api/errors/1").json();
+
+    let tracker = start_in(folder, &[]);
+    let client = tracker.client();
+    let error = client.get("/api/errors/1").json();
     assert_eq!((&error["message"], &error["resolved"]), (&json!("odd"), &json!(true)));
     assert_eq!(error["occurrences"][0]["extra"], "{broken");
     assert_eq!(error["last_seen"], "1970-01-01T00:00:00Z");
     assert_eq!(error["occurrences"][0]["user_id"], Value::Null);
+    assert_eq!(client.get("/api/errors/3").json()["message"], "nul \0 and more");
+    assert_eq!(client.get("/api/errors/2").json()["last_seen"], "2025-05-31T22:00:00Z");
+    let same = json!({"project": "p", "exception_type": "E", "message": "m", "traceback": ""});
+    assert_eq!(client.post_json("/api/errors", &same).json()["id"], 2, "capitals are the same fingerprint");
+    // Retention takes what is old, not what was resolved nobody knows when.
+    wait_for_deleted(&tracker, 1);
+    assert_eq!(client.get("/api/errors?resolved=all").json()["total"], 4);
+}
+
+#[test]
+fn retention_goes_on_where_the_original_stopped() {
+    let folder = TempDir::new();
+    let conn = original(&database_in(&folder), 4);
+    for number in 0..300 {
+        let fingerprint = format!("{number:032x}");
+        insert_error(&conn, &fingerprint, "old", "2020-01-01T00:00:00Z", Some("2020-01-01T00:00:00Z"));
+    }
+    insert_error(&conn, "aa", "still open", "2020-01-01T00:00:00Z", None);
+    insert_error(&conn, "bb", "just resolved", "2020-01-01T00:00:00Z", Some("2999-01-01T00:00:00Z"));
+    drop(conn);
+    let tracker = start_in(folder, &[("RETENTION_DAYS", "1")]);
+    wait_for_deleted(&tracker, 300);
+    let left = tracker.client().get("/api/errors?resolved=all").json();
+    let messages: Vec<_> = left["errors"].as_array().unwrap().iter().map(|error| error["message"].clone()).collect();
+    assert_eq!(messages, ["just resolved", "still open"]);
+}
+
+/// Waits until retention has run and says that it deleted so many.
+#[track_caller]
+fn wait_for_deleted(tracker: &Tracker, count: usize) {
+    let words = format!("retention: {count} resolved errors deleted");
+    wait_for(&words, || tracker.log().iter().any(|line| line.contains(&words)).then_some(()));
 }
 
 /// Starts on a file that must be refused; what it says.

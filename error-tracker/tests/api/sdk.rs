@@ -8,7 +8,7 @@ use common::testing::wait_for;
 use super::{KEY, start};
 
 /// The Python of the tests' packages, see `make setup-test`.
-fn python() -> PathBuf {
+pub(super) fn python() -> PathBuf {
     let default = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.venv"));
     std::env::var_os("MONLIGHT_VENV").map_or(default, PathBuf::from).join("bin/python")
 }

@@ -30,9 +30,9 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// One read; holds a common report with its head.
 const READ_BYTES: usize = 4 << 10;
 /// Buffers larger than this are given back after the request: there may be as many as connections.
-const KEPT_BYTES: usize = 8 << 10;
+const KEPT_BYTES: usize = 4 << 10;
 /// One piece of an answer. The clock of a client that does not read starts anew with each.
-const PIECE_BYTES: usize = 8 << 10;
+const PIECE_BYTES: usize = 4 << 10;
 /// The first read of an answer; holds a common one.
 const ANSWER_BYTES: usize = 1 << 10;
 /// What tells the client that no request follows.
@@ -62,28 +62,20 @@ pub(super) struct Connection {
     state: AtomicU64,
 }
 
-/// A thread's buffers, used for one connection after the other.
+/// What a connection holds of its requests and answers.
 #[derive(Default)]
-pub(super) struct Buffers {
+struct Buffers {
     input: Vec<u8>,
     outgoing: Vec<u8>,
     answer: Vec<u8>,
 }
 
 impl Buffers {
-    /// Forgets a request that was broken off.
-    fn empty(&mut self) {
-        for buffer in [&mut self.input, &mut self.outgoing, &mut self.answer] {
-            buffer.clear();
-        }
-        self.give_back();
-    }
-
     /// Keeps what a common request needs.
     fn give_back(&mut self) {
         for buffer in [&mut self.input, &mut self.outgoing, &mut self.answer] {
             if buffer.capacity() > KEPT_BYTES {
-                buffer.shrink_to(READ_BYTES);
+                buffer.shrink_to(KEPT_BYTES);
             }
         }
     }
@@ -165,10 +157,8 @@ fn refused(kind: Kind, detail: impl Into<String>, refusal: Refusal) -> End {
 }
 
 /// Serves a client until it leaves, breaks the rules, or the service stops.
-pub(super) fn serve(shared: &Shared, connection: &Connection, buffers: &mut Buffers) {
-    // Nothing of the thread's last client may be taken for this one's.
-    buffers.empty();
-    let mut client = Client { shared, connection, buffers, timeout: Duration::ZERO, is_new: true };
+pub(super) fn serve(shared: &Shared, connection: &Connection) {
+    let mut client = Client { shared, connection, buffers: Buffers::default(), timeout: Duration::ZERO, is_new: true };
     if client.prepare().is_err() {
         return;
     }
@@ -180,7 +170,7 @@ pub(super) fn serve(shared: &Shared, connection: &Connection, buffers: &mut Buff
         }
     };
     // A request that was broken off holds its memory no longer.
-    client.buffers.empty();
+    client.buffers = Buffers::default();
     if let End::Refused(error, refusal) = end {
         shared.metrics.refused(refusal);
         client.refuse_and_leave(&error);
@@ -190,7 +180,7 @@ pub(super) fn serve(shared: &Shared, connection: &Connection, buffers: &mut Buff
 struct Client<'c> {
     shared: &'c Shared,
     connection: &'c Connection,
-    buffers: &'c mut Buffers,
+    buffers: Buffers,
     /// The socket's read timeout as last set; zero: not set yet.
     timeout: Duration,
     is_new: bool,
@@ -233,7 +223,7 @@ impl Client<'_> {
         };
         let outcome = self.serve_admitted(&incoming, declared, too_large);
         if outcome.is_err() {
-            self.buffers.empty();
+            self.buffers = Buffers::default();
         }
         // The memory has gone before the share of it.
         drop(share);
@@ -278,7 +268,9 @@ impl Client<'_> {
             }
             let was_empty = input.is_empty();
             searched = input.len().saturating_sub(3);
-            match self.fill(READ_BYTES, deadline) {
+            // Up to the end of a block, so that the buffer of a slow client is not doubled for a few bytes more.
+            let block = READ_BYTES - input.len() % READ_BYTES;
+            match self.fill(block, deadline) {
                 Ok(0) => return Err(End::Closed),
                 Ok(_) if was_empty => {
                     self.connection.set_state(READING);
@@ -299,7 +291,7 @@ impl Client<'_> {
     /// Parses and admits a head and prepares what tiny_http will read. The inner error is a refusal that was answered
     /// already: whether the connection can stay open after it.
     fn take_head(&mut self, head_bytes: usize) -> Result<Result<Incoming, bool>, End> {
-        let Buffers { input, outgoing, .. } = &mut *self.buffers;
+        let Buffers { input, outgoing, .. } = &mut self.buffers;
         let head = Head::parse(&input[..head_bytes]).map_err(|error| {
             let refusal = if error.status() == 431 { Refusal::HeadTooLarge } else { Refusal::Malformed };
             End::Refused(error, refusal)
@@ -403,7 +395,7 @@ impl Client<'_> {
 
     /// Sends the request to tiny_http and its answer to the client.
     fn exchange(&mut self, incoming: &Incoming, body: Body<'_>) -> Result<bool, End> {
-        let Buffers { input, outgoing, answer } = &mut *self.buffers;
+        let Buffers { input, outgoing, answer } = &mut self.buffers;
         let body = match body {
             Body::Range(start, end) => &input[start..end],
             Body::Bytes(bytes) => bytes,

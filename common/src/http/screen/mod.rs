@@ -41,7 +41,7 @@ const LARGE_BODIES_BYTES_MAX: usize = 4 << 20;
 /// How long a large body waits for its turn.
 const LARGE_BODY_WAIT: Duration = Duration::from_secs(2);
 /// All answers on their way that are not small, together. Clients that read take theirs at once.
-const LARGE_ANSWERS_BYTES_MAX: usize = 2 << 20;
+const LARGE_ANSWERS_BYTES_MAX: usize = 1 << 20;
 /// How long a large answer waits for its turn; a worker waits with it.
 const LARGE_ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How often it looks meanwhile whether a client has stopped reading.
@@ -200,10 +200,9 @@ impl Shared {
 
     /// The life of a connection thread: serves one, then waits a while for another.
     fn serve_connections(self: Arc<Self>, first: Arc<Connection>) {
-        let mut buffers = connection::Buffers::default();
         let mut next = Some(first);
         while let Some(connection) = next {
-            connection::serve(&self, &connection, &mut buffers);
+            connection::serve(&self, &connection);
             self.free_slot(connection.id);
             drop(connection);
             next = self.next_arrival();
