@@ -14,8 +14,9 @@ const WAIT: Duration = Duration::from_secs(5);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// What a new connection says first, and the length of the answer that [`crate::http::server`] gives at once.
-pub(crate) const GREETING_TARGET: &str = "*";
-const GREETING: &[u8] = b"OPTIONS * HTTP/1.1\r\n\r\n";
+/// No target of a client can be this: the screen lets only visible characters through.
+pub(crate) const GREETING_TARGET: &str = "\x01";
+const GREETING: &[u8] = b"GET \x01 HTTP/1.1\r\n\r\n";
 const GREETING_ANSWER_MAX: usize = 256;
 
 pub(super) struct LocalPool {
