@@ -27,7 +27,7 @@ lint: setup ## formatting, clippy, shellcheck; warnings are errors
 
 bench: build ## measure every figure and write docs/performance.md
 	@scripts/setup.sh bench
-	cargo bench --workspace --locked
+	cargo bench --workspace --locked --bench figures
 
 setup:
 	@scripts/setup.sh build
