@@ -120,9 +120,9 @@ fn loads(binary: &Path, raw: f64, table: &mut Table) {
     }
     let peak = service.peak_memory() as f64 / 1e6;
     table.add("peak RSS under these loads", "under 15 MB", format!("{peak:.1} MB"), peak < 15.0);
-    let many = wrk(&service, "unique", 250);
+    let many = wrk(&service, "unique", 200);
     table.add(
-        "unique reports, 250 connections",
+        "unique reports, 200 connections",
         "-",
         format!("{:.0}/s, p99 {:.0} ms, peak RSS {:.1} MB", many.rate, many.p99, service.peak_memory() as f64 / 1e6),
         true,

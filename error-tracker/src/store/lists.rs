@@ -86,8 +86,9 @@ impl From<&Filter> for Wanted {
         }
         if let Some(environment) = &filter.environment {
             let name = json_text(environment);
-            let elements = [format!("[{name}").into(), format!(",{name}").into()];
-            wanted.add("(instr(environments, ?) OR instr(environments, ?))", elements);
+            // Most groups were seen in one environment only, and comparing is cheaper than searching.
+            let forms = [format!("[{name}]").into(), format!("[{name},").into(), format!(",{name}").into()];
+            wanted.add("(environments = ? OR instr(environments, ?) OR instr(environments, ?))", forms);
         }
         if let Some(since) = filter.since {
             wanted.add("last_seen >= ?", [since.millis().into()]);
