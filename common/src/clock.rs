@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+const NANOS_PER_MILLI: i64 = 1_000_000;
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
@@ -36,17 +37,24 @@ impl Timestamp {
     /// Reads an ISO 8601 calendar date with or without a time: `2026-01-20`, `2026-01-20T10:00`,
     /// `2026-01-20 10:00:00.5+02:00`, `20260120T100000Z`.
     ///
-    /// No zone means UTC; digits beyond milliseconds are dropped; `24:00` is the end of the day and second `60` the
+    /// No zone means UTC; digits beyond milliseconds are dropped here; `24:00` is the end of the day and second `60` the
     /// start of the next minute. `None` also for days that do not exist and for times outside the years 0 to 9999.
     pub fn parse(text: &str) -> Option<Self> {
+        Self::parse_with_nanos(text).map(|(time, _)| time)
+    }
+
+    /// The same, with the nanoseconds (up to 999,999) that follow the milliseconds.
+    pub fn parse_with_nanos(text: &str) -> Option<(Self, u32)> {
         let mut input = Input(text.as_bytes());
         let mut millis = input.date()? * DAY;
+        let mut nanos = 0;
         if !input.is_empty() {
             input.one_of(b"Tt ")?;
-            millis += input.time()?;
-            millis -= input.zone()?;
+            let (of_day, rest) = input.time()?;
+            millis += of_day - input.zone()?;
+            nanos = rest;
         }
-        (input.is_empty() && (FIRST..=LAST).contains(&millis)).then_some(Self(millis))
+        (input.is_empty() && (FIRST..=LAST).contains(&millis)).then_some((Self(millis), nanos))
     }
 
     /// The time `duration` later.
@@ -168,16 +176,18 @@ impl Input<'_> {
         exists.then(|| days_from_date(year, month, day))
     }
 
-    /// `hh`, `hh:mm`, `hh:mm:ss` or the same without colons, each with a fraction if it has seconds; in milliseconds.
-    fn time(&mut self) -> Option<i64> {
+    /// `hh`, `hh:mm`, `hh:mm:ss` or the same without colons, each with a fraction if it has seconds; in milliseconds
+    /// and the nanoseconds beyond them.
+    fn time(&mut self) -> Option<(i64, u32)> {
         let hour = self.number(2)?;
         let minute = self.next_part()?.unwrap_or(0);
         let second = self.next_part()?;
-        let milli = if second.is_some() { self.fraction()? } else { 0 };
+        let nanos = if second.is_some() { self.fraction()? } else { 0 };
         let second = second.unwrap_or(0);
 
-        let millis = hour * HOUR + minute * MINUTE + second * SECOND + milli;
-        (minute <= 59 && second <= 60 && (hour <= 23 || millis == DAY)).then_some(millis)
+        let millis = hour * HOUR + minute * MINUTE + second * SECOND + nanos / NANOS_PER_MILLI;
+        let exists = minute <= 59 && second <= 60 && (hour <= 23 || millis == DAY);
+        exists.then_some((millis, (nanos % NANOS_PER_MILLI) as u32))
     }
 
     /// Two more digits, with or without a colon before them.
@@ -189,6 +199,7 @@ impl Input<'_> {
         Some(None)
     }
 
+    /// `.5` or `,5`, or nothing; in nanoseconds.
     fn fraction(&mut self) -> Option<i64> {
         if self.one_of(b".,").is_none() {
             return Some(0);
@@ -197,7 +208,7 @@ impl Input<'_> {
         let (digits, rest) = self.0.split_at(end);
         self.0 = rest;
         let digit = |at: usize| digits.get(at).map_or(0, |digit| i64::from(digit - b'0'));
-        (!digits.is_empty()).then(|| digit(0) * 100 + digit(1) * 10 + digit(2))
+        (!digits.is_empty()).then(|| (0..9).fold(0, |nanos, at| nanos * 10 + digit(at)))
     }
 
     /// `Z`, `+hh:mm`, `+hhmm`, `+hh` or nothing, as the milliseconds that zone is ahead of UTC.

@@ -1,0 +1,2 @@
+//! Placeholder while the service is built.
+fn main() {}
