@@ -8,7 +8,8 @@ pub const HEAD_BYTES_MAX: usize = 8 << 10;
 const HEADERS_MAX: usize = 64;
 
 /// The only headers that handlers see. Everything else stays in the screen.
-pub const FORWARDED_HEADERS: [&str; 4] = ["accept-encoding", "idempotency-key", "if-none-match", "user-agent"];
+pub const FORWARDED_HEADERS: [&str; 5] =
+    ["accept-encoding", "idempotency-key", "if-none-match", "last-event-id", "user-agent"];
 
 /// How the length of the body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Head<'a> {
     pub framing: Framing,
     /// Whether the client wants the connection kept.
     pub keep_alive: bool,
+    /// Whether it is an HTTP/1.0 client, which knows no chunks.
+    pub is_http10: bool,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
     headers: Vec<(&'a str, &'a [u8])>,
@@ -78,6 +81,7 @@ impl<'a> Head<'a> {
             target,
             framing: Framing::Length(0),
             keep_alive: version == 1,
+            is_http10: version == 0,
             expects_continue: false,
             headers,
         };

@@ -1,5 +1,5 @@
 //! HTTP, from the socket to a handler and back, in the order a request travels:
-//! [`screen`] → [`server`] → [`router`] → handler → [`reply`] → [`response`].
+//! [`screen`] → [`server`] → [`router`] → handler → [`reply`] → [`response`] or [`stream`].
 
 pub(crate) mod body;
 pub mod error;
@@ -12,3 +12,4 @@ pub mod response;
 pub mod router;
 pub mod screen;
 pub mod server;
+pub mod stream;

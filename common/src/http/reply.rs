@@ -1,9 +1,10 @@
-//! What a handler returns: an answer now, or what to write and how to render it once that is on disk.
+//! What a handler returns: an answer now, what to write and how to render it once that is on disk, or a stream.
 
 use rusqlite::Connection;
 
 use crate::http::error::ApiError;
 use crate::http::response::Response;
+use crate::http::stream::Stream;
 use crate::writer::Writer;
 
 /// Sends the final response; called exactly once.
@@ -15,6 +16,8 @@ pub enum Reply {
     Now(Response),
     /// Known after the commit.
     AfterCommit(Write),
+    /// Sent piece by piece on a thread of its own. How many there may be at a time is the handler's to bound.
+    Stream(Stream),
 }
 
 /// A write and its rendering, not yet queued.
@@ -48,6 +51,12 @@ impl Write {
     /// Queues the write; `answer` is called after the commit, or at once when the queue is full.
     pub fn submit(self, writer: &Writer, answer: Answer) {
         (self.0)(writer, answer);
+    }
+}
+
+impl From<Stream> for Reply {
+    fn from(stream: Stream) -> Self {
+        Self::Stream(stream)
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-/// What is sent back. Every response has a known length.
+/// What is sent back, of known length.
 #[derive(Debug)]
 pub struct Response {
     /// The status code.
@@ -58,6 +58,20 @@ impl Response {
 
     /// What comes before the body, its empty line included.
     pub(crate) fn head(&self, close: bool) -> Vec<u8> {
+        let mut out = self.open_head();
+        if self.status != 204 && self.status != 304 {
+            // Writing to a Vec cannot fail.
+            let _ = write!(out, "content-length: {}\r\n", self.body.len());
+        }
+        if close {
+            out.extend_from_slice(b"connection: close\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    /// The head up to where its length would be told.
+    pub(crate) fn open_head(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         // Writing to a Vec cannot fail.
         let _ = write!(out, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
@@ -65,14 +79,7 @@ impl Response {
             debug_assert!(!value.contains(|c: char| c.is_control()), "{name} would break the head");
             let _ = write!(out, "{name}: {value}\r\n");
         }
-        if self.status != 204 && self.status != 304 {
-            let _ = write!(out, "content-length: {}\r\n", self.body.len());
-        }
         out.extend_from_slice(b"x-content-type-options: nosniff\r\n");
-        if close {
-            out.extend_from_slice(b"connection: close\r\n");
-        }
-        out.extend_from_slice(b"\r\n");
         out
     }
 }
@@ -113,8 +120,8 @@ mod tests {
         let response = Response::json(201, &serde_json::json!({"id": 1})).with_header("allow", "GET");
         assert_eq!(
             String::from_utf8(response.to_http(false, true)).expect("ASCII"),
-            "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nallow: GET\r\ncontent-length: 8\r\n\
-             x-content-type-options: nosniff\r\nconnection: close\r\n\r\n{\"id\":1}"
+            "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nallow: GET\r\n\
+             x-content-type-options: nosniff\r\ncontent-length: 8\r\nconnection: close\r\n\r\n{\"id\":1}"
         );
         assert!(response.to_http(true, false).ends_with(b"\r\n\r\n"));
     }

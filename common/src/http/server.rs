@@ -21,6 +21,7 @@ use crate::http::request::{Method, Request, Target};
 use crate::http::response::Response;
 use crate::http::router::{self, Found, Route};
 use crate::http::screen::{GREETING_TARGET, Screen, ScreenConfig};
+use crate::http::stream::{Outlet, STREAM_MARK, Stream};
 use crate::writer::Writer;
 
 /// A handler parses, asks SQLite and renders; none recurses with its input.
@@ -153,14 +154,45 @@ fn answer_one<C>(mut raw: tiny_http::Request, shared: &Arc<Shared<C>>, context: 
     }));
     let reply = reply.unwrap_or_else(|_| Err(ApiError::new(Kind::Internal, "Internal server error")));
     let metrics = Arc::clone(&shared.metrics);
-    let answer: Answer = Box::new(move |response| {
-        metrics.answered(place, response.status, began.elapsed());
-        send(raw, &response);
-    });
+    let count = move |status| metrics.answered(place, status, began.elapsed());
     match reply {
-        Ok(Reply::Now(response)) => answer(response),
-        Ok(Reply::AfterCommit(write)) => write.submit(&shared.writer, answer),
-        Err(error) => answer(error.response()),
+        Ok(Reply::Now(response)) => answer(raw, count)(response),
+        Ok(Reply::AfterCommit(write)) => write.submit(&shared.writer, answer(raw, count)),
+        Ok(Reply::Stream(stream)) => {
+            count(stream.head.status);
+            start_stream(raw, stream);
+        }
+        Err(error) => answer(raw, count)(error.response()),
+    }
+}
+
+fn answer(raw: tiny_http::Request, count: impl FnOnce(u16) + Send + 'static) -> Answer {
+    Box::new(move |response| {
+        count(response.status);
+        send(raw, &response);
+    })
+}
+
+/// Gives a stream its own thread.
+fn start_stream(raw: tiny_http::Request, stream: Stream) {
+    let run = move || {
+        let is_head = raw.method() == &tiny_http::Method::Head;
+        let mut outlet = Outlet::new(raw.into_writer());
+        let mut head = stream.head.open_head();
+        head.extend_from_slice(STREAM_MARK);
+        let outcome = outlet.head(&head).and_then(|()| {
+            if is_head {
+                return Ok(());
+            }
+            catch_unwind(AssertUnwindSafe(|| (stream.run)(&mut outlet)))
+                .unwrap_or_else(|_| Err(io::Error::other("panic")))
+        });
+        // The client may be gone: that is how most streams end.
+        let _ = outlet.finish(outcome.is_ok());
+    };
+    // Without a thread the request is dropped, which tiny_http answers with a 500.
+    if let Err(error) = thread::Builder::new().name("stream".into()).stack_size(STACK_BYTES).spawn(run) {
+        log::warn!("no thread for a stream: {error}");
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Shared;
+use super::answer::{Answer, Answering};
 use super::local::Local;
-use super::memory::{SMALL_BYTES, Share};
+use super::memory::SMALL_BYTES;
 use crate::http::body::{BadChunks, Chunks};
 use crate::http::error::{ApiError, Kind};
 use crate::http::head::{FORWARDED_HEADERS, Framing, HEAD_BYTES_MAX, Head};
@@ -31,14 +32,6 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 4 << 10;
 /// Buffers larger than this are given back after the request: there may be as many as connections.
 const KEPT_BYTES: usize = 4 << 10;
-/// One piece of an answer. The clock of a client that does not read starts anew with each.
-const PIECE_BYTES: usize = 4 << 10;
-/// The first read of an answer; holds a common one.
-const ANSWER_BYTES: usize = 1 << 10;
-/// What tells the client that no request follows.
-const CLOSE: &[u8; 19] = b"connection: close\r\n";
-/// Our own server's heads are far smaller.
-const ANSWER_HEAD_BYTES_MAX: usize = 4 << 10;
 
 /// States of a connection, in the low bits beside the time since it is so.
 const STATE_BITS: u32 = 3;
@@ -47,9 +40,9 @@ const IDLE: u64 = 0;
 /// Some of a request is here.
 const READING: u64 = 1;
 /// A request is being answered.
-const BUSY: u64 = 2;
+pub(super) const BUSY: u64 = 2;
 /// The client is being sent its answer.
-const WRITING: u64 = 3;
+pub(super) const WRITING: u64 = 3;
 const EVICTED: u64 = 4;
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -57,7 +50,7 @@ static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// What others may know of a connection, and do to it.
 pub(super) struct Connection {
     pub(super) id: u64,
-    socket: TcpStream,
+    pub(super) socket: TcpStream,
     peer: IpAddr,
     state: AtomicU64,
 }
@@ -122,7 +115,7 @@ impl Connection {
         let _ = (&self.socket).write(&error.response().to_http(false, true));
     }
 
-    fn set_state(&self, state: u64) {
+    pub(super) fn set_state(&self, state: u64) {
         self.state.store(now_millis() << STATE_BITS | state, Ordering::Relaxed);
     }
 
@@ -187,12 +180,14 @@ struct Client<'c> {
 }
 
 /// What is left of a head once the buffer it borrowed from moves on.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Incoming {
     head_bytes: usize,
     framing: Framing,
     keep_alive: bool,
     expects_continue: bool,
     is_head: bool,
+    is_http10: bool,
     body_bytes_max: usize,
 }
 
@@ -301,8 +296,16 @@ impl Client<'_> {
         match self.shared.admit.admit(&head, peer) {
             Ok(body_bytes_max) => {
                 forward_head(&head, outgoing);
-                let Head { framing, keep_alive, expects_continue, .. } = head;
-                Ok(Ok(Incoming { head_bytes, framing, keep_alive, expects_continue, is_head, body_bytes_max }))
+                let Head { framing, keep_alive, expects_continue, is_http10, .. } = head;
+                Ok(Ok(Incoming {
+                    head_bytes,
+                    framing,
+                    keep_alive,
+                    expects_continue,
+                    is_head,
+                    is_http10,
+                    body_bytes_max,
+                }))
             }
             Err((error, refusal)) => {
                 // Without a body, or with one that is here already, the next request can follow the refusal.
@@ -402,15 +405,16 @@ impl Client<'_> {
         };
         let _ = write!(outgoing, "content-length: {}\r\n\r\n", body.len());
         let keep_open = incoming.keep_alive && !self.shared.stopping.load(Ordering::Relaxed);
-        let mut answering = Answering { connection: self.connection, answer, keep_open, is_head: incoming.is_head };
+        let Incoming { is_head, is_http10, .. } = *incoming;
+        let mut answering = Answering { connection: self.connection, answer, keep_open, is_head, is_http10 };
         // The local connection goes back, and the worker with it, before the client is sent anything: a client that does
-        // not read holds only its own connection.
+        // not read holds only its own connection. Only a stream has no end to wait for.
         let outcome = self.shared.local.take().and_then(|mut local| {
             send(&mut local, outgoing, body)?;
             answering.take_over(&mut local, self.shared)
         });
         match outcome {
-            Ok(Some(share)) => {
+            Ok(Answer::Whole(share)) => {
                 let written = answering.write();
                 // The memory goes before the share of it.
                 self.buffers.give_back();
@@ -418,10 +422,11 @@ impl Client<'_> {
                 written?;
                 Ok(keep_open)
             }
-            Ok(None) => {
+            Ok(Answer::TooLarge) => {
                 let busy = ApiError::unavailable(1, "Too many large answers at once, try again");
                 Err(End::Refused(busy, Refusal::AnswerMemory))
             }
+            Ok(Answer::Streamed { complete }) => Ok(complete && keep_open && !is_http10),
             Err(error) => {
                 log::warn!("no worker answered: {error}");
                 let busy = ApiError::unavailable(1, "The service is busy, try again");
@@ -517,79 +522,8 @@ fn send(local: &mut Local<'_>, head: &mut Vec<u8>, body: &[u8]) -> io::Result<()
     stream.write_all(body)
 }
 
-/// An answer on its way from tiny_http to the client.
-struct Answering<'a> {
-    connection: &'a Connection,
-    answer: &'a mut Vec<u8>,
-    keep_open: bool,
-    is_head: bool,
-}
-
-impl Answering<'_> {
-    /// Reads the whole answer; none when there is no room for one so large.
-    fn take_over<'s>(&mut self, local: &mut Local<'_>, shared: &'s Shared) -> io::Result<Option<Share<'s>>> {
-        self.answer.clear();
-        let head_bytes = self.read_head(local)?;
-        let body_bytes = if self.is_head { 0 } else { body_length(&self.answer[..head_bytes])? };
-        let Some(share) = shared.room_for_answer(body_bytes) else { return Ok(None) };
-        self.answer.reserve_exact((head_bytes + body_bytes + CLOSE.len()).saturating_sub(self.answer.len()));
-        while self.answer.len() < head_bytes + body_bytes {
-            let missing = head_bytes + body_bytes - self.answer.len();
-            self.read_piece(local, missing.min(PIECE_BYTES))?;
-        }
-        local.reusable();
-        if !self.keep_open {
-            let before_empty_line = head_bytes - 2;
-            self.answer.splice(before_empty_line..before_empty_line, *CLOSE);
-        }
-        Ok(Some(share))
-    }
-
-    fn read_head(&mut self, local: &mut Local<'_>) -> io::Result<usize> {
-        loop {
-            if let Some(end) = find_empty_line(self.answer, 0) {
-                return Ok(end);
-            }
-            if self.answer.len() > ANSWER_HEAD_BYTES_MAX {
-                return Err(ErrorKind::InvalidData.into());
-            }
-            self.read_piece(local, ANSWER_BYTES)?;
-        }
-    }
-
-    fn read_piece(&mut self, local: &mut Local<'_>, most: usize) -> io::Result<usize> {
-        let before = self.answer.len();
-        self.answer.resize(before + most, 0);
-        let outcome = local.stream()?.read(&mut self.answer[before..]);
-        self.answer.truncate(before + outcome.as_ref().copied().unwrap_or(0));
-        match outcome {
-            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
-            outcome => outcome,
-        }
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        let written = self.answer.chunks(PIECE_BYTES).try_for_each(|piece| {
-            self.connection.set_state(WRITING);
-            (&self.connection.socket).write_all(piece)
-        });
-        self.answer.clear();
-        written
-    }
-}
-
-/// The length our server states; it states one for every answer that has a body.
-fn body_length(head: &[u8]) -> io::Result<usize> {
-    let mut storage = [httparse::EMPTY_HEADER; 32];
-    let mut response = httparse::Response::new(&mut storage);
-    response.parse(head).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-    let stated = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let digits = stated.and_then(|header| std::str::from_utf8(header.value).ok());
-    Ok(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0))
-}
-
 /// Where the head ends, its empty line included.
-fn find_empty_line(input: &[u8], from: usize) -> Option<usize> {
+pub(super) fn find_empty_line(input: &[u8], from: usize) -> Option<usize> {
     input[from..].windows(4).position(|window| window == b"\r\n\r\n").map(|at| from + at + 4)
 }
 

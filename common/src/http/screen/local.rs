@@ -11,7 +11,7 @@ const LOCAL_CONNECTIONS_MAX: usize = 64;
 /// How long a request waits for a free connection.
 const WAIT: Duration = Duration::from_secs(5);
 /// How long an answer may take: longer than any query, write or wait behind the screen.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// What a new connection says first, and the length of the answer that [`crate::http::server`] gives at once.
 /// No target of a client can be this: the screen lets only visible characters through.

@@ -1,8 +1,10 @@
 //! The screen owns the port. tiny_http cannot face strangers (docs/decisions/0002-screen.md), so it listens on a private
 //! Unix socket, and what reaches it has been read here: complete, well-formed, admitted, one request at a time.
 //!
-//! A thread per connection, taken from a bounded pool. [`connection`] serves one client; [`local`] is the way to tiny_http.
+//! A thread per connection, taken from a bounded pool. [`connection`] serves one client; [`local`] is the way to tiny_http,
+//! [`answer`] the way back.
 
+mod answer;
 mod connection;
 mod local;
 mod memory;
