@@ -21,6 +21,12 @@ impl LogTime {
         self.0
     }
 
+    /// How long ago `earlier` was, whole seconds; 0 when it was not.
+    pub(crate) const fn seconds_since(self, earlier: Self) -> i64 {
+        let nanos = self.0.saturating_sub(earlier.0);
+        if nanos < 0 { 0 } else { nanos / 1_000_000_000 }
+    }
+
     /// Reads any ISO 8601 form that [`Timestamp::parse`] reads, with up to nine digits of a second kept.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (time, nanos) = Timestamp::parse_with_nanos(text)?;

@@ -1,5 +1,30 @@
 //! Reads Docker's json-file logs from disk, keeps them searchable, and streams them live.
 
-// What is stored and shown.
+#![allow(dead_code)]
+
+// What a container wrote.
+mod ansi;
 mod cursor;
+mod docker_line;
 mod entry;
+mod level;
+mod multiline;
+mod trace;
+
+// What is asked.
+mod filter;
+mod pattern;
+
+// Where it is kept, how it comes in, and how it goes out.
+mod live;
+mod store;
+mod tailer;
+
+// The service.
+mod config;
+mod context;
+mod handlers;
+mod routes;
+mod service;
+
+pub use service::PROGRAM;

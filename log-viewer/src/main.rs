@@ -1,2 +1,5 @@
-//! Placeholder while the service is built.
-fn main() {}
+//! The log-viewer binary; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    common::cli::main(&log_viewer::PROGRAM)
+}

@@ -1,0 +1,7 @@
+//! One file per noun of the API: parse the request, call the store, render the answer.
+
+pub(crate) mod health;
+pub(crate) mod logs;
+pub(crate) mod metrics;
+pub(crate) mod pages;
+pub(crate) mod tail;

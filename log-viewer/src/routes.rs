@@ -1,0 +1,22 @@
+//! Every URL of log-viewer, and who may use it.
+
+use common::http::request::Method::Get;
+use common::http::router::Access::{Key, Public};
+use common::http::router::{Access, Handler, Route};
+
+use crate::context::Context;
+use crate::handlers::{health, logs, metrics, pages, tail};
+
+/// The table; order does not matter.
+pub(crate) const ROUTES: &[Route<Context>] = &[
+    route("/api/logs", Key, logs::list),
+    route("/api/logs/tail", Key, tail::follow),
+    route("/metrics", Key, metrics::show),
+    route("/health", Public, health::show),
+    route("/", Public, pages::index),
+    route("/index.html", Public, pages::index),
+];
+
+const fn route(path: &'static str, access: Access, handle: Handler<Context>) -> Route<Context> {
+    Route { method: Get, path, access, handle }
+}

@@ -1,0 +1,473 @@
+//! Follows one container's log through its files and makes entries of it.
+//!
+//! Positions count the bytes of the log as if its files were one: rotation does not change them. What is stored, and where
+//! to go on after a crash, is the [`Cursor`]; everything else here can be thrown away and read again.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
+
+use super::containers::Container;
+use super::figures::Figures;
+use super::files::{LogFile, Sibling, siblings};
+use super::lines::{From, Line, LineReader};
+use crate::cursor::{Cursor, FileId};
+use crate::docker_line::{self, Record};
+use crate::entry::{LogTime, NewEntry, Stream};
+use crate::multiline::Assembler;
+
+/// An entry is complete when nothing was added to its log for so long: a trace is written in one go.
+const QUIET: Duration = Duration::from_millis(50);
+/// The same for a line without its end, such as a prompt or a program's last words.
+const QUIET_IN_LINE: Duration = Duration::from_secs(1);
+/// What is taken from one container before the next has its turn, in bytes of messages.
+const PART_BYTES_MAX: usize = 256 << 10;
+/// The same in entries: short lines cost more than their bytes.
+const PART_ENTRIES_MAX: usize = 2000;
+
+/// Where a log is read from.
+#[derive(Clone)]
+pub(super) enum Begin {
+    /// Go on where reading stopped; the time of the newest stored entry helps when the file is not there any more.
+    Stored { cursor: Cursor, newest: Option<LogTime> },
+    /// So many bytes before the end: the log was there before us.
+    Tail(u64),
+    /// From its first byte: it began while we watched.
+    Whole,
+}
+
+/// Entries of one container on their way to the store.
+pub(super) struct Part {
+    pub(super) entries: Vec<NewEntry>,
+    bytes: usize,
+}
+
+impl Part {
+    pub(super) const fn new() -> Self {
+        Self { entries: Vec::new(), bytes: 0 }
+    }
+
+    fn extend(&mut self, entries: impl IntoIterator<Item = NewEntry>) {
+        for entry in entries {
+            self.bytes += entry.message.len();
+            self.entries.push(entry);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= PART_BYTES_MAX || self.entries.len() >= PART_ENTRIES_MAX
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+pub(super) struct Follower {
+    pub(super) container: Container,
+    begin: Begin,
+    /// None until the log exists.
+    place: Option<Place>,
+    /// Files read to their end in which an open entry begins, the oldest first.
+    left: VecDeque<Left>,
+    stdout: Assembler,
+    stderr: Assembler,
+    /// What lies before these positions is stored.
+    stored: [u64; 2],
+    /// What is not newer is stored.
+    newer_than: Option<LogTime>,
+    last_time: Option<LogTime>,
+    /// When a record of stdout, and of stderr, was last read.
+    active: [Instant; 2],
+}
+
+/// Where reading stands.
+struct Place {
+    file: LogFile,
+    /// The position of the file's first byte.
+    base: u64,
+    /// The next line, from the file's first byte.
+    offset: u64,
+    scanned: u64,
+    /// Nothing will be added to the file.
+    is_complete: bool,
+}
+
+impl Place {
+    fn new(file: LogFile, base: u64) -> Self {
+        let is_complete = file.is_compressed();
+        Self { file, base, offset: 0, scanned: 0, is_complete }
+    }
+
+    const fn position(&self) -> u64 {
+        self.base + self.offset
+    }
+}
+
+struct Left {
+    id: FileId,
+    path: String,
+    base: u64,
+}
+
+/// When a record is read.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: Instant,
+    time: LogTime,
+}
+
+/// What comes after a file's last line.
+enum Next {
+    /// Nothing yet.
+    Wait,
+    /// The file has become complete, or another is open.
+    Read,
+}
+
+impl Follower {
+    pub(super) fn new(container: Container, begin: Begin) -> Self {
+        Self {
+            container,
+            begin,
+            place: None,
+            left: VecDeque::new(),
+            stdout: Assembler::new(Stream::Stdout),
+            stderr: Assembler::new(Stream::Stderr),
+            stored: [0; 2],
+            newer_than: None,
+            last_time: None,
+            active: [Instant::now(); 2],
+        }
+    }
+
+    /// Reads until `part` is full or there is nothing more; whether there may be more.
+    pub(super) fn read(
+        &mut self,
+        reader: &mut LineReader,
+        now: LogTime,
+        part: &mut Part,
+        figures: &Figures,
+    ) -> io::Result<bool> {
+        if self.place.is_none() && !self.start(reader, figures)? {
+            return Ok(false);
+        }
+        loop {
+            if !self.read_file(reader, now, part, figures)? {
+                return Ok(true);
+            }
+            match self.go_on(reader, part, figures)? {
+                Next::Read => {}
+                Next::Wait => {
+                    self.close_quiet(part);
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// Reads on in the open file; whether it was read to its end.
+    fn read_file(
+        &mut self,
+        reader: &mut LineReader,
+        now: LogTime,
+        part: &mut Part,
+        figures: &Figures,
+    ) -> io::Result<bool> {
+        let Some(mut place) = self.place.take() else { return Ok(true) };
+        let moment = Moment { at: Instant::now(), time: now };
+        let from = From { offset: place.offset, scanned: place.scanned, end_is_final: place.is_complete };
+        let read = reader.read(&mut place.file, from, |offset, line| {
+            self.take_line(place.base + offset, &line, moment, part, figures);
+            if part.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if let Ok(read) = &read {
+            (place.offset, place.scanned) = (read.offset, read.scanned);
+        }
+        self.place = Some(place);
+        Ok(read?.is_at_end)
+    }
+
+    fn take_line(&mut self, position: u64, line: &Line<'_>, now: Moment, part: &mut Part, figures: &Figures) {
+        let record = match line {
+            Line::Whole(line) => docker_line::parse(line),
+            Line::Cut { head, tail } => {
+                figures.cut.add(1);
+                docker_line::parse_cut(head, tail)
+            }
+        };
+        let Some(record) = record else {
+            if figures.corrupt.add(1) == 0 {
+                log::warn!("{}: a record that is not Docker's is left out; more are only counted", self.container.name);
+            }
+            return;
+        };
+        if self.is_stored(position, &record) {
+            return;
+        }
+        figures.lines.add(1);
+        self.active[record.stream as usize] = now.at;
+        let fallback = self.last_time.unwrap_or(now.time);
+        self.last_time = record.time.or(self.last_time);
+        let assembler = match record.stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        part.extend(assembler.push(position, &record, fallback));
+    }
+
+    fn is_stored(&mut self, position: u64, record: &Record<'_>) -> bool {
+        if position < self.stored[record.stream as usize] {
+            return true;
+        }
+        match (self.newer_than, record.time) {
+            (Some(newest), Some(time)) if time <= newest => true,
+            (Some(_), Some(_)) => {
+                self.newer_than = None;
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// What follows the end of the open file.
+    fn go_on(&mut self, reader: &mut LineReader, part: &mut Part, figures: &Figures) -> io::Result<Next> {
+        let Some(place) = &mut self.place else { return Ok(Next::Wait) };
+        if !place.is_complete {
+            if place.file.length()?.is_some_and(|length| length < place.offset) {
+                figures.truncated.add(1);
+                self.start_again(part)?;
+                return Ok(Next::Read);
+            }
+            // Docker closes a file before it renames it: what it holds now is all it will ever hold.
+            place.is_complete = place.file.is_replaced(&self.container.log_path())? == Some(true);
+            return Ok(if place.is_complete { Next::Read } else { Next::Wait });
+        }
+        self.next_file(reader, part, figures)
+    }
+
+    /// The open file was emptied: what is in it now is new.
+    fn start_again(&mut self, part: &mut Part) -> io::Result<()> {
+        self.close_all(part);
+        let Some(place) = self.place.take() else { return Ok(()) };
+        let position = place.position();
+        let current =
+            siblings(&self.container.folder, &self.container.id)?.into_iter().find(|sibling| sibling.age == 0);
+        let Some(current) = current else { return Ok(()) };
+        self.left.clear();
+        self.stored = [position; 2];
+        self.place = Some(Place::new(LogFile::open(&current)?, position));
+        Ok(())
+    }
+
+    /// Opens the file that was begun when the open one was complete.
+    fn next_file(&mut self, reader: &mut LineReader, part: &mut Part, figures: &Figures) -> io::Result<Next> {
+        let Some(place) = &mut self.place else { return Ok(Next::Wait) };
+        let id = place.file.id(reader)?;
+        let siblings = siblings(&self.container.folder, &self.container.id)?;
+        let next = match find(&siblings, &id, reader)? {
+            // It is the current one after all: a rename is half done.
+            Some(0) => return Ok(Next::Wait),
+            Some(at) => &siblings[at - 1],
+            None => return self.bridge_gap(reader, part, figures),
+        };
+        let file = LogFile::open(next)?;
+        // Names may have moved on between the look and the opening.
+        let again = self::siblings(&self.container.folder, &self.container.id)?;
+        let at = again.iter().position(|sibling| inode(sibling) == Some(file.inode));
+        let is_next = at.is_some_and(|at| find(&again[at..], &id, reader).is_ok_and(|found| found == Some(1)));
+        if !is_next {
+            return Ok(Next::Wait);
+        }
+        let path = place.file.path.display().to_string();
+        self.left.push_back(Left { id, path, base: place.base });
+        self.place = Some(Place::new(file, place.position()));
+        Ok(Next::Read)
+    }
+
+    /// The file that was read is gone, and perhaps others that came after it: goes on with the oldest that holds news.
+    fn bridge_gap(&mut self, reader: &mut LineReader, part: &mut Part, figures: &Figures) -> io::Result<Next> {
+        let Some(place) = &self.place else { return Ok(Next::Wait) };
+        let position = place.position();
+        self.close_all(part);
+        let Some(file) = self.oldest_with_news(self.last_time, reader, figures)? else { return Ok(Next::Wait) };
+        self.left.clear();
+        self.stored = [position; 2];
+        self.place = Some(Place::new(file, position));
+        Ok(Next::Read)
+    }
+
+    /// The first file that may hold records after `newest`. Counts a gap when older ones have been deleted.
+    fn oldest_with_news(
+        &mut self,
+        newest: Option<LogTime>,
+        reader: &mut LineReader,
+        figures: &Figures,
+    ) -> io::Result<Option<LogFile>> {
+        self.newer_than = newest;
+        let siblings = siblings(&self.container.folder, &self.container.id)?;
+        let mut oldest = None;
+        for sibling in &siblings {
+            let mut file = LogFile::open(sibling)?;
+            let is_complete = file.is_compressed();
+            let first = reader.first_line(&mut file, is_complete, |line| first_time(&line))?.flatten();
+            oldest = Some(file);
+            if first.is_some() && first <= newest {
+                return Ok(oldest);
+            }
+        }
+        if oldest.is_some() && newest.is_some() && figures.gaps.add(1) == 0 {
+            let name = &self.container.name;
+            log::warn!("{name}: its log was rotated away before it was read; some lines may be missing");
+        }
+        Ok(oldest)
+    }
+
+    /// Opens the log for the first time; false when there is none yet.
+    fn start(&mut self, reader: &mut LineReader, figures: &Figures) -> io::Result<bool> {
+        let siblings = siblings(&self.container.folder, &self.container.id)?;
+        let Some(newest) = siblings.first() else { return Ok(false) };
+        match self.begin.clone() {
+            Begin::Whole => {
+                self.place = siblings.last().map(LogFile::open).transpose()?.map(|file| Place::new(file, 0))
+            }
+            Begin::Tail(bytes) => {
+                let mut place = Place::new(LogFile::open(newest)?, 0);
+                let length = place.file.length()?.unwrap_or(0);
+                place.offset = LineReader::next_line_start(&mut place.file, length.saturating_sub(bytes))?;
+                // From here on it is read again after a failure, wherever the end is by then.
+                let file = place.file.id(reader)?;
+                let path = place.file.path.display().to_string();
+                let container_id = self.container.id.clone();
+                let cursor = Cursor { container_id, path, file, stdout: place.offset, stderr: place.offset };
+                self.begin = match file.first_record {
+                    Some(_) => Begin::Stored { cursor, newest: None },
+                    None => Begin::Whole,
+                };
+                self.place = Some(place);
+            }
+            Begin::Stored { cursor, newest } => self.start_at(&cursor, newest, &siblings, reader, figures)?,
+        }
+        Ok(self.place.is_some())
+    }
+
+    fn start_at(
+        &mut self,
+        cursor: &Cursor,
+        newest: Option<LogTime>,
+        siblings: &[Sibling],
+        reader: &mut LineReader,
+        figures: &Figures,
+    ) -> io::Result<()> {
+        if let Some(at) = find(siblings, &cursor.file, reader)? {
+            let mut place = Place::new(LogFile::open(&siblings[at])?, 0);
+            place.offset = cursor.stdout.min(cursor.stderr);
+            if place.file.length()?.is_none_or(|length| at > 0 || place.offset <= length) {
+                self.stored = [cursor.stdout, cursor.stderr];
+                self.place = Some(place);
+                return Ok(());
+            }
+        }
+        self.place = self.oldest_with_news(newest, reader, figures)?.map(|file| Place::new(file, 0));
+        Ok(())
+    }
+
+    /// Closes entries to which nothing was added for a while.
+    fn close_quiet(&mut self, part: &mut Part) {
+        for (assembler, active) in [&mut self.stdout, &mut self.stderr].into_iter().zip(self.active) {
+            if active.elapsed() >= patience(assembler) {
+                part.extend(assembler.close());
+            }
+        }
+    }
+
+    /// When the next entry will be complete by itself.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let open = [&self.stdout, &self.stderr].into_iter().zip(self.active);
+        let open = open.filter(|(assembler, _)| assembler.start().is_some());
+        open.map(|(assembler, active)| active + patience(assembler)).min()
+    }
+
+    /// What open entries hold in memory.
+    pub(super) fn open_bytes(&self) -> usize {
+        self.stdout.bytes() + self.stderr.bytes()
+    }
+
+    /// Completes the open entries at once.
+    pub(super) fn close_all(&mut self, part: &mut Part) {
+        part.extend(self.stdout.close().into_iter().chain(self.stderr.close()));
+    }
+
+    /// Where reading goes on once everything handed out so far is stored; none before the first record is complete.
+    pub(super) fn cursor(&mut self, reader: &mut LineReader) -> io::Result<Option<Cursor>> {
+        let Some(place) = &mut self.place else { return Ok(None) };
+        let read = place.position();
+        let stand = |assembler: &Assembler, stored: u64| assembler.start().unwrap_or(read).max(stored);
+        let stands = [stand(&self.stdout, self.stored[0]), stand(&self.stderr, self.stored[1])];
+        let needed = stands[0].min(stands[1]);
+        let id = place.file.id(reader)?;
+        debug_assert!(id.first_record.is_some() || needed == place.base, "a record was read, so there is a first one");
+        while self.left.front().is_some() {
+            let next_begins =
+                self.left.get(1).map_or((id.first_record.is_some()).then_some(place.base), |left| Some(left.base));
+            if next_begins.is_none_or(|base| base > needed) {
+                break;
+            }
+            self.left.pop_front();
+        }
+        let (file, path, base) = match self.left.front() {
+            Some(left) => (left.id, left.path.clone(), left.base),
+            None => (id, place.file.path.display().to_string(), place.base),
+        };
+        if file.first_record.is_none() {
+            return Ok(None);
+        }
+        let container_id = self.container.id.clone();
+        Ok(Some(Cursor { container_id, path, file, stdout: stands[0] - base, stderr: stands[1] - base }))
+    }
+
+    /// Forgets all that is not stored, and reads it again.
+    pub(super) fn rewind(&mut self, stored: Option<Cursor>, newest: Option<LogTime>) {
+        let container = self.container.clone();
+        let begin = stored.map_or_else(|| self.begin.clone(), |cursor| Begin::Stored { cursor, newest });
+        *self = Self::new(container, begin);
+    }
+}
+
+fn patience(assembler: &Assembler) -> Duration {
+    if assembler.is_mid_line() { QUIET_IN_LINE } else { QUIET }
+}
+
+fn first_time(line: &Line<'_>) -> Option<LogTime> {
+    match line {
+        Line::Whole(line) => docker_line::parse(line)?.time,
+        Line::Cut { .. } => None,
+    }
+}
+
+fn inode(sibling: &Sibling) -> Option<u64> {
+    fs::metadata(&sibling.path).ok().map(|meta| meta.ino())
+}
+
+/// Which of the files is the one known as `id`. A hash is believed before an inode, which the system uses again.
+fn find(siblings: &[Sibling], id: &FileId, reader: &mut LineReader) -> io::Result<Option<usize>> {
+    let mut same_record = None;
+    for (at, sibling) in siblings.iter().enumerate() {
+        let mut file = match LogFile::open(sibling) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file?,
+        };
+        let other = file.id(reader)?;
+        let is_same_record = id.first_record.is_none() || other.first_record == id.first_record;
+        if is_same_record && other.inode == id.inode {
+            return Ok(Some(at));
+        }
+        if id.first_record.is_some() && is_same_record {
+            same_record = same_record.or(Some(at));
+        }
+    }
+    Ok(same_record)
+}
