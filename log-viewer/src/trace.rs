@@ -55,6 +55,8 @@ pub(crate) enum Ruby {
     Error,
     /// A blank line, behind which the line of code follows, which need not be indented.
     Blank,
+    /// The mark below the line of code is to come.
+    Code,
     Frames,
 }
 
@@ -84,8 +86,8 @@ impl Trace {
         let expected = match self {
             Self::Nothing => None,
             Self::Python(python) => python.next(line).map(Self::Python),
-            Self::Go => is_of_go(line).then_some(Self::Go),
-            Self::Node(node) => node.next(line),
+            Self::Go => is_of_go(entry, line).then_some(Self::Go),
+            Self::Node(node) => node.next(entry, line),
             Self::Ruby(ruby) => ruby.next(entry, line).map(Self::Ruby),
             Self::Rust(rust) => rust.next(line).map(Self::Rust),
             Self::Mono { is_named } => (!is_named || line.starts_with("[ERROR] FATAL UNHANDLED EXCEPTION: "))
@@ -186,11 +188,10 @@ fn is_goroutine(line: &str) -> bool {
 }
 
 /// What stands between the indented frames of goroutines, and behind them.
-fn is_of_go(line: &str) -> bool {
-    const STARTS: [&str; 9] = [
+fn is_of_go(entry: &str, line: &str) -> bool {
+    const STARTS: [&str; 8] = [
         "[signal ",
         "[originating from goroutine ",
-        "fatal error: ",
         "runtime: ",
         "runtime stack:",
         "created by ",
@@ -198,7 +199,8 @@ fn is_of_go(line: &str) -> bool {
         "PC=0x",
         "exit status ",
     ];
-    STARTS.iter().any(|start| line.starts_with(start)) || is_go_call(line) || is_register(line)
+    let is_overflow = entry.starts_with("runtime: ") && line.starts_with("fatal error: ");
+    STARTS.iter().any(|start| line.starts_with(start)) || is_go_call(line) || is_register(line) || is_overflow
 }
 
 /// `main.(*shop).sell(0x1, {0x2, 0x3})`, `panic({…})`.
@@ -221,18 +223,16 @@ fn is_register(line: &str) -> bool {
 }
 
 impl Node {
-    fn next(self, line: &str) -> Option<Trace> {
-        const MARKS: [char; 2] = ['^', '~'];
+    fn next(self, entry: &str, line: &str) -> Option<Trace> {
         let next = match self {
             Self::Place if is_node_place(line) => return None,
             Self::Place => Self::Code,
-            Self::Code if line.trim_ascii().is_empty() => return None,
-            Self::Code if line.trim_ascii().trim_matches(MARKS).is_empty() => Self::Thrown { lines: 0 },
+            Self::Code if is_mark(line) => Self::Thrown { lines: 0 },
             _ if line.starts_with("Node.js v") => return Some(Trace::Nothing),
             _ if line.starts_with("    at ") || is_node_remark(line) => Self::Frames,
             Self::Thrown { lines: THROWN_LINES_MAX } => return None,
             Self::Thrown { lines } => Self::Thrown { lines: lines + 1 },
-            Self::Frames if line == "}" => Self::Frames,
+            Self::Frames if line == "}" && !entry.ends_with("\n}") => Self::Frames,
             _ => return None,
         };
         Some(Trace::Node(next))
@@ -246,11 +246,18 @@ fn is_node_remark(line: &str) -> bool {
 /// `/app/x.js:3`, `node:internal/process/promises:394`: a whole line that Node prints above an error it did not catch.
 fn is_node_place(line: &str) -> bool {
     const ENDS: [&str; 6] = [".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"];
-    let Some((file, number)) = line.rsplit_once(':') else {
+    let file = line.trim_end_matches(|c: char| c.is_ascii_digit());
+    let Some(file) = file.strip_suffix(':').filter(|_| file.len() < line.len()) else {
         return false;
     };
     let is_file = file.starts_with("node:") || ENDS.iter().any(|end| file.ends_with(end));
-    is_file && !file.contains(' ') && is_number(number)
+    is_file && !file.contains(' ')
+}
+
+/// What points at a place in the line of code above.
+fn is_mark(line: &str) -> bool {
+    let mark = line.trim_ascii();
+    !mark.is_empty() && mark.bytes().all(|byte| byte == b'^' || byte == b'~')
 }
 
 fn is_number(text: &str) -> bool {
@@ -262,7 +269,8 @@ impl Ruby {
         match self {
             _ if line.starts_with("\tfrom ") || line.starts_with("Did you mean?") => Some(Self::Frames),
             Self::Error if line.is_empty() && points_at_code(entry) => Some(Self::Blank),
-            Self::Blank if !is_ruby_error(line) => Some(Self::Frames),
+            Self::Blank if !is_ruby_error(line) => Some(Self::Code),
+            Self::Code if is_mark(line) => Some(Self::Frames),
             Self::Frames if is_ruby_error(line) && has_cause(entry, line) => Some(Self::Frames),
             _ => None,
         }
@@ -282,11 +290,12 @@ fn points_at_code(error: &str) -> bool {
 
 /// `x.rb:3:in 'f': message (Unhappy)`; older ones open the quotes with a backtick.
 fn is_ruby_error(line: &str) -> bool {
-    let Some((place, message)) = line.split_once(":in ") else {
+    // The end first: nearly every line is judged by it alone.
+    let Some((place, message)) = line.ends_with(')').then(|| line.split_once(":in ")).flatten() else {
         return false;
     };
     let has_line = place.rsplit_once(':').is_some_and(|(file, number)| is_number(number) && !file.is_empty());
-    has_line && message.starts_with(['`', '\'']) && message.contains("': ") && line.ends_with(')')
+    has_line && message.starts_with(['`', '\'']) && message.contains("': ")
 }
 
 impl Rust {

@@ -88,6 +88,17 @@ impl LogFile {
         }
     }
 
+    /// Where it ends; for a compressed one, if that is before `offset`, else some place from there on.
+    pub(super) fn end(&mut self, offset: u64) -> io::Result<u64> {
+        match &mut self.source {
+            Source::Plain(file) => file.metadata().map(|meta| meta.len()),
+            Source::Compressed(unpacked) => {
+                unpacked.read_at(offset, &mut [0])?;
+                Ok(unpacked.end)
+            }
+        }
+    }
+
     /// What to know it by later. A file that is complete may end without a newline.
     pub(super) fn id(&mut self, reader: &mut LineReader) -> io::Result<FileId> {
         if self.first_record.is_none() {

@@ -365,7 +365,10 @@ impl Follower {
         if let Some(at) = find(siblings, &cursor.file, reader)? {
             let mut place = Place::new(LogFile::open(&siblings[at])?, 0);
             place.offset = cursor.stdout.min(cursor.stderr);
-            if place.file.length()?.is_none_or(|length| at > 0 || place.offset <= length) {
+            // What lies beyond an old file's end is in the files after it; beyond the newest's end there is nothing.
+            let end = place.file.end(place.offset)?;
+            if at > 0 || place.offset <= end {
+                place.offset = place.offset.min(end);
                 self.stored = [cursor.stdout, cursor.stderr];
                 self.place = Some(place);
                 return Ok(());
@@ -409,15 +412,14 @@ impl Follower {
         let stands = [stand(&self.stdout, self.stored[0]), stand(&self.stderr, self.stored[1])];
         let needed = stands[0].min(stands[1]);
         let id = place.file.id(reader)?;
-        debug_assert!(id.first_record.is_some() || needed == place.base, "a record was read, so there is a first one");
-        while self.left.front().is_some() {
-            let next_begins =
-                self.left.get(1).map_or((id.first_record.is_some()).then_some(place.base), |left| Some(left.base));
-            if next_begins.is_none_or(|base| base > needed) {
-                break;
-            }
-            self.left.pop_front();
-        }
+        debug_assert!(id.first_record.is_some() || needed <= place.base, "a record was read, so there is a first one");
+        // What is needed begins in the last file before it. One without a complete record has nothing to be known by.
+        let is_needed = |id: FileId, base: u64| id.first_record.is_some() && base <= needed;
+        let not_needed = match is_needed(id, place.base) {
+            true => self.left.len(),
+            false => self.left.iter().rposition(|left| is_needed(left.id, left.base)).unwrap_or(0),
+        };
+        self.left.drain(..not_needed);
         let (file, path, base) = match self.left.front() {
             Some(left) => (left.id, left.path.clone(), left.base),
             None => (id, place.file.path.display().to_string(), place.base),
@@ -470,4 +472,276 @@ fn find(siblings: &[Sibling], id: &FileId, reader: &mut LineReader) -> io::Resul
         }
     }
     Ok(same_record)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::path::PathBuf;
+
+    use common::testing::TempDir;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A container's log as Docker keeps it, and the one who reads it.
+    struct World {
+        folder: TempDir,
+        reader: LineReader,
+        figures: Figures,
+        follower: Follower,
+        /// What survives a crash.
+        cursor: Option<Cursor>,
+        stored: Vec<NewEntry>,
+        written: [Vec<String>; 2],
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Write { stderr: bool, indented: bool, parts: u8 },
+        WriteHalf,
+        Rotate { compressed: bool },
+        Poll,
+        PollInVain,
+        Crash,
+    }
+
+    impl World {
+        fn new(begin: Begin) -> Self {
+            let folder = TempDir::new();
+            let follower = Follower::new(container(&folder), begin);
+            let (reader, figures) = (LineReader::new(), Figures::default());
+            Self { folder, reader, figures, follower, cursor: None, stored: Vec::new(), written: Default::default() }
+        }
+
+        fn path(&self, suffix: &str) -> PathBuf {
+            self.folder.path().join(format!("c-json.log{suffix}"))
+        }
+
+        fn append(&self, text: &str) {
+            let mut file = File::options().create(true).append(true).open(self.path("")).expect("a file");
+            file.write_all(text.as_bytes()).expect("written");
+        }
+
+        fn write(&mut self, stream: Stream, line: &str, parts: usize) {
+            let number = self.written[0].len() + self.written[1].len();
+            let cut = line.len() / parts;
+            for part in 0..parts {
+                let end = if part + 1 == parts { line.len() } else { (part + 1) * cut };
+                let newline = if part + 1 == parts { "\\n" } else { "" };
+                self.append(&record(stream, &format!("{}{newline}", &line[part * cut..end]), number));
+            }
+            self.written[stream as usize].push(line.to_owned());
+        }
+
+        fn rotate(&self, compressed: bool) {
+            if !self.path("").exists() {
+                return;
+            }
+            for age in (1..20).rev() {
+                for suffix in ["", ".gz"] {
+                    let old = self.path(&format!(".{age}{suffix}"));
+                    if old.exists() {
+                        fs::rename(old, self.path(&format!(".{}{suffix}", age + 1))).expect("renamed");
+                    }
+                }
+            }
+            fs::rename(self.path(""), self.path(".1")).expect("renamed");
+            File::create(self.path("")).expect("a file");
+            if compressed {
+                let mut encoder =
+                    GzEncoder::new(File::create(self.path(".1.gz")).expect("a file"), Compression::fast());
+                encoder.write_all(&fs::read(self.path(".1")).expect("readable")).expect("written");
+                encoder.finish().expect("written");
+                fs::remove_file(self.path(".1")).expect("removed");
+            }
+        }
+
+        /// Reads to the end; entries and cursor are stored together, part by part.
+        fn poll(&mut self) {
+            loop {
+                let mut part = Part::new();
+                let now = LogTime::from_nanos(0);
+                let more = self.follower.read(&mut self.reader, now, &mut part, &self.figures).expect("readable");
+                self.store(part);
+                if !more {
+                    return;
+                }
+            }
+        }
+
+        fn store(&mut self, part: Part) {
+            let cursor = self.follower.cursor(&mut self.reader).expect("readable");
+            assert!(cursor.is_some() || part.entries.is_empty(), "entries without a cursor");
+            self.cursor = cursor.or(self.cursor.take());
+            self.stored.extend(part.entries);
+        }
+
+        fn newest(&self) -> Option<LogTime> {
+            self.stored.iter().map(|entry| entry.time).max()
+        }
+
+        fn forget(&mut self) {
+            self.follower.rewind(self.cursor.clone(), self.newest());
+        }
+
+        fn step(&mut self, step: &Step) {
+            match step {
+                Step::Write { stderr, indented, parts } => {
+                    let number = self.written[0].len() + self.written[1].len();
+                    let indent = if *indented { "  " } else { "" };
+                    let stream = if *stderr { Stream::Stderr } else { Stream::Stdout };
+                    self.write(stream, &format!("{indent}line {number}"), usize::from(*parts));
+                }
+                Step::WriteHalf => {
+                    let number = self.written[0].len() + self.written[1].len();
+                    let text = record(Stream::Stdout, &format!("half {number}\\n"), number);
+                    let (start, end) = text.split_at(text.len() / 2);
+                    self.append(start);
+                    self.poll();
+                    self.append(end);
+                    self.written[0].push(format!("half {number}"));
+                }
+                Step::Rotate { compressed } => self.rotate(*compressed),
+                Step::Poll => self.poll(),
+                Step::PollInVain => {
+                    let mut part = Part::new();
+                    let now = LogTime::from_nanos(0);
+                    self.follower.read(&mut self.reader, now, &mut part, &self.figures).expect("readable");
+                    self.forget();
+                }
+                Step::Crash => self.forget(),
+            }
+        }
+
+        fn finish(&mut self) {
+            self.poll();
+            let mut part = Part::new();
+            self.follower.close_all(&mut part);
+            self.store(part);
+        }
+
+        fn lines(&self, stream: Stream) -> Vec<String> {
+            let entries = self.stored.iter().filter(|entry| entry.stream == stream);
+            entries.flat_map(|entry| entry.message.split('\n').map(str::to_owned)).collect()
+        }
+    }
+
+    fn container(folder: &TempDir) -> Container {
+        Container { id: "c".into(), name: "web".into(), created: None, folder: folder.path().to_owned() }
+    }
+
+    fn record(stream: Stream, log: &str, number: usize) -> String {
+        let stream = stream.name();
+        format!("{{\"log\":\"{log}\",\"stream\":\"{stream}\",\"time\":\"2026-01-01T00:00:00.{number:09}Z\"}}\n")
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (any::<bool>(), any::<bool>(), 1u8..4)
+                .prop_map(|(stderr, indented, parts)| Step::Write { stderr, indented, parts }),
+            1 => Just(Step::WriteHalf),
+            2 => any::<bool>().prop_map(|compressed| Step::Rotate { compressed }),
+            3 => Just(Step::Poll),
+            1 => Just(Step::PollInVain),
+            2 => Just(Step::Crash),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_is_stored_once_in_order(steps in proptest::collection::vec(step(), 1..40)) {
+            let mut world = World::new(Begin::Whole);
+            for step in &steps {
+                world.step(step);
+            }
+            world.finish();
+            for stream in [Stream::Stdout, Stream::Stderr] {
+                prop_assert_eq!(world.lines(stream), world.written[stream as usize].clone());
+            }
+            prop_assert_eq!(world.figures.gaps.get(), 0);
+        }
+    }
+
+    #[test]
+    fn an_emptied_file_is_read_from_its_start() {
+        let mut world = World::new(Begin::Whole);
+        world.write(Stream::Stdout, "before, and much longer", 1);
+        world.poll();
+        File::create(world.path("")).expect("emptied");
+        world.write(Stream::Stdout, "after", 1);
+        world.finish();
+        assert_eq!(world.lines(Stream::Stdout), world.written[0]);
+        assert_eq!(world.figures.truncated.get(), 1);
+    }
+
+    #[test]
+    fn an_emptied_file_is_noticed_after_a_restart() {
+        for crash_first in [true, false] {
+            let mut world = World::new(Begin::Whole);
+            world.write(Stream::Stdout, "before, and much longer", 1);
+            world.rotate(true);
+            world.write(Stream::Stdout, "between", 1);
+            world.finish();
+            if crash_first {
+                world.forget();
+            }
+            File::create(world.path("")).expect("emptied");
+            world.write(Stream::Stdout, "after", 1);
+            world.forget();
+            world.finish();
+            assert_eq!(world.lines(Stream::Stdout), world.written[0], "nothing twice");
+        }
+    }
+
+    #[test]
+    fn files_deleted_unread_are_a_gap_and_the_rest_is_read() {
+        let mut world = World::new(Begin::Whole);
+        world.write(Stream::Stdout, "read", 1);
+        world.finish();
+        world.rotate(false);
+        world.write(Stream::Stdout, "lost", 1);
+        world.rotate(false);
+        world.write(Stream::Stdout, "kept", 1);
+        world.rotate(true);
+        world.write(Stream::Stdout, "new", 1);
+        fs::remove_file(world.path(".3")).expect("removed");
+        fs::remove_file(world.path(".2")).expect("removed");
+        world.finish();
+        assert_eq!(world.lines(Stream::Stdout), ["read", "kept", "new"]);
+        assert_eq!(world.figures.gaps.get(), 1);
+    }
+
+    #[test]
+    fn what_was_there_before_us_is_read_from_near_its_end() {
+        let first = record(Stream::Stdout, "line 0\\n", 0).len() as u64;
+        for (bytes, expected) in [(0, 0), (1, 0), (first, 1), (first + 1, 1), (first * 2, 2), (1 << 40, 3)] {
+            let mut world = World::new(Begin::Tail(bytes));
+            for number in 0..3 {
+                world.write(Stream::Stdout, &format!("line {number}"), 1);
+            }
+            world.poll();
+            world.forget();
+            world.write(Stream::Stdout, "line 3", 1);
+            world.finish();
+            assert_eq!(world.lines(Stream::Stdout), world.written[0][3 - expected..], "{bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn last_words_without_a_newline_are_an_entry_after_a_quiet_second() {
+        let mut world = World::new(Begin::Whole);
+        world.append(&record(Stream::Stdout, "dying words", 0));
+        world.poll();
+        assert!(world.stored.is_empty());
+        world.follower.active = [Instant::now() - QUIET_IN_LINE; 2];
+        world.poll();
+        assert_eq!(world.lines(Stream::Stdout), ["dying words"]);
+        world.forget();
+        world.finish();
+        assert_eq!(world.stored.len(), 1, "nothing twice");
+    }
 }
