@@ -332,7 +332,7 @@ impl Follower {
         let Some(newest) = siblings.first() else { return Ok(false) };
         match self.begin.clone() {
             Begin::Whole => {
-                self.place = siblings.last().map(LogFile::open).transpose()?.map(|file| Place::new(file, 0))
+                self.place = siblings.last().map(LogFile::open).transpose()?.map(|file| Place::new(file, 0));
             }
             Begin::Tail(bytes) => {
                 let mut place = Place::new(LogFile::open(newest)?, 0);
@@ -415,9 +415,10 @@ impl Follower {
         debug_assert!(id.first_record.is_some() || needed <= place.base, "a record was read, so there is a first one");
         // What is needed begins in the last file before it. One without a complete record has nothing to be known by.
         let is_needed = |id: FileId, base: u64| id.first_record.is_some() && base <= needed;
-        let not_needed = match is_needed(id, place.base) {
-            true => self.left.len(),
-            false => self.left.iter().rposition(|left| is_needed(left.id, left.base)).unwrap_or(0),
+        let not_needed = if is_needed(id, place.base) {
+            self.left.len()
+        } else {
+            self.left.iter().rposition(|left| is_needed(left.id, left.base)).unwrap_or(0)
         };
         self.left.drain(..not_needed);
         let (file, path, base) = match self.left.front() {
