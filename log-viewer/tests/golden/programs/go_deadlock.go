@@ -1,0 +1,7 @@
+// Waits for itself.
+package main
+
+func main() {
+	println("starting")
+	<-make(chan int)
+}

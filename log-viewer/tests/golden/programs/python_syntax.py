@@ -1,0 +1,4 @@
+"""Cannot be compiled."""
+
+print("never"
+x = 1
