@@ -59,6 +59,10 @@ CREATE TABLE idempotency_keys (
     at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- Files of version 4 have lost it long ago; then it is the original's default.
+CREATE TABLE IF NOT EXISTS original_environments (id INTEGER, environment TEXT);
+CREATE UNIQUE INDEX original_environments_by_id ON original_environments (id);
+
 -- A time that cannot be read becomes the Unix epoch: wrong, but kept and visible.
 INSERT INTO groups
 SELECT
@@ -76,8 +80,9 @@ SELECT
         WHEN EXISTS (SELECT 1 FROM error_occurrences o WHERE o.error_id = e.id AND o.request_method = 'BROWSER') THEN 'browser'
         ELSE 'server'
     END,
-    '["prod"]'
-FROM errors e;
+    json_array(coalesce(nullif(v.environment, ''), 'prod'))
+FROM errors e
+LEFT JOIN original_environments v ON v.id = e.id;
 
 INSERT INTO group_tracebacks SELECT id, traceback FROM errors;
 
@@ -86,7 +91,7 @@ SELECT
     o.id,
     o.error_id,
     coalesce(unixepoch(o.timestamp), 0) * 1000,
-    'prod',
+    coalesce(nullif(v.environment, ''), 'prod'),
     o.request_url,
     o.request_method,
     o.request_headers,
@@ -95,7 +100,8 @@ SELECT
     CASE WHEN json_valid(o.extra) AND json_type(o.extra, '$.session_id') = 'text' THEN o.extra ->> '$.session_id' END,
     nullif(o.traceback, e.traceback)
 FROM error_occurrences o
-JOIN errors e ON e.id = o.error_id;
+JOIN errors e ON e.id = o.error_id
+LEFT JOIN original_environments v ON v.id = e.id;
 
 -- Ids that were deleted long ago are not given away again either.
 DELETE FROM sqlite_sequence WHERE name IN ('groups', 'occurrences');
@@ -104,6 +110,7 @@ INSERT INTO sqlite_sequence (name, seq) SELECT 'occurrences', seq FROM sqlite_se
 
 DROP TABLE error_occurrences;
 DROP TABLE errors;
+DROP TABLE original_environments;
 
 CREATE INDEX groups_by_fingerprint ON groups (fingerprint);
 -- Lists, counts and their filters run from these two alone; each report changes them, so there are no more.

@@ -16,7 +16,8 @@ fn original(path: &Path, version: usize) -> Connection {
         include_str!("../../migrations/0001_errors.sql"),
         include_str!("../../migrations/0002_error_occurrences.sql"),
         include_str!("../../migrations/0003_indexes.sql"),
-        include_str!("../../migrations/0004_drop_environment.sql"),
+        // Its own words: our step keeps aside what this one drops.
+        "DROP INDEX idx_project_env; ALTER TABLE errors DROP COLUMN environment; CREATE INDEX idx_project ON errors (project);",
     ];
     conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE _meta (key TEXT PRIMARY KEY, value TEXT)").unwrap();
     for step in &steps[..version] {
@@ -56,6 +57,9 @@ fn every_version_of_the_original_opens() {
             "2025-06-02T00:00:00Z",
             Some("2999-01-01T00:00:00Z"),
         );
+        if version < 4 {
+            conn.execute("UPDATE errors SET environment = 'staging' WHERE id = 1", []).unwrap();
+        }
         if version > 1 {
             for number in 0..7 {
                 conn.execute(
@@ -88,10 +92,13 @@ fn every_version_of_the_original_opens() {
             )
         );
         assert_eq!(open["traceback"], "tb");
+        let environment = if version < 4 { "staging" } else { "prod" };
+        assert_eq!(client.get(&format!("/api/errors?environment={environment}")).json()["errors"][0]["id"], 1);
         assert_eq!(client.get("/api/errors/2").json()["resolved_at"], "2999-01-01T00:00:00Z");
         if version > 1 {
             assert_eq!(open["occurrences"].as_array().unwrap().len(), 5);
             assert_eq!(open["occurrences"][0]["traceback"], "another");
+            assert_eq!(open["occurrences"][0]["environment"], environment);
             assert_eq!(open["source"], "browser");
             assert_eq!(client.get("/api/errors?session_id=s-1").json()["total"], 1);
         }

@@ -381,8 +381,10 @@ impl Follower {
     /// Closes entries to which nothing was added for a while.
     fn close_quiet(&mut self, part: &mut Part) {
         for (assembler, active) in [&mut self.stdout, &mut self.stderr].into_iter().zip(self.active) {
-            if active.elapsed() >= patience(assembler) {
-                part.extend(assembler.close());
+            while active.elapsed() >= patience(assembler)
+                && let Some(entry) = assembler.close()
+            {
+                part.extend([entry]);
             }
         }
     }
@@ -401,7 +403,9 @@ impl Follower {
 
     /// Completes the open entries at once.
     pub(super) fn close_all(&mut self, part: &mut Part) {
-        part.extend(self.stdout.close().into_iter().chain(self.stderr.close()));
+        for assembler in [&mut self.stdout, &mut self.stderr] {
+            part.extend(std::iter::from_fn(|| assembler.close()));
+        }
     }
 
     /// Where reading goes on once everything handed out so far is stored; none before the first record is complete.
