@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
 # Starts the services for development, with data and a generated key in run/. Ctrl-C stops them.
+# Without Docker on the machine, log-viewer reads a demo folder to which a line is added every second.
 # Usage: scripts/run.sh FOLDER_OF_THE_BINARIES
 set -euo pipefail
+
+readonly DOCKER_LOGS=/var/lib/docker/containers
+readonly DEMO_LOGS=run/demo-logs
+# Far more than a look at it needs.
+readonly DEMO_BYTES_MAX=1000000
 
 say() { printf '%s\n' "$*"; }
 
@@ -14,25 +20,106 @@ development_key() {
     cat "$file"
 }
 
+# Docker's folder where there are containers that we may read, else the demo.
+log_sources() {
+    if compgen -G "$DOCKER_LOGS/*/config.v2.json" >/dev/null; then
+        say "$DOCKER_LOGS"
+    else
+        say "$PWD/$DEMO_LOGS"
+    fi
+}
+
+# The folder that Docker would make for a container; prints the path of its log.
+demo_container() {
+    local name=$1 id folder
+    id=$(printf '%s' "$name" | sha256sum | cut -c1-64)
+    folder=$DEMO_LOGS/$id
+    mkdir -p "$folder"
+    say "{\"ID\":\"$id\",\"Name\":\"/$name\",\"LogPath\":\"$PWD/$folder/$id-json.log\"}" >"$folder/config.v2.json"
+    say "$folder/$id-json.log"
+}
+
+# Adds a line as Docker's json-file driver does; the text is escaped already.
+demo_line() {
+    local log=$1 stream=$2 text=$3
+    if [ "$(stat --format %s "$log" 2>/dev/null || echo 0)" -gt "$DEMO_BYTES_MAX" ]; then
+        mv "$log" "$log.1"
+    fi
+    say "{\"log\":\"$text\\n\",\"stream\":\"$stream\",\"time\":\"$(date --utc +%Y-%m-%dT%H:%M:%S.%NZ)\"}" >>"$log"
+}
+
+# A small shop: requests, now and then a warning, a structured line, a trace.
+feed_demo() {
+    local web worker number=0
+    web=$(demo_container demo_web)
+    worker=$(demo_container demo_worker)
+    while true; do
+        number=$((number + 1))
+        demo_line "$web" stdout "INFO: 10.0.0.$((RANDOM % 250 + 1)) GET /orders/$number 200 $((RANDOM % 40 + 2)) ms"
+        if ((number % 4 == 0)); then
+            demo_line "$worker" stdout "{\\\"level\\\":\\\"info\\\",\\\"msg\\\":\\\"order paid\\\",\\\"order\\\":$number}"
+        fi
+        if ((number % 7 == 0)); then
+            demo_line "$web" stdout "[WARNING] slow query: $((RANDOM % 900 + 300)) ms in /search"
+        fi
+        if ((number % 15 == 0)); then
+            demo_line "$worker" stderr 'Traceback (most recent call last):'
+            demo_line "$worker" stderr '  File \"/app/pay.py\", line 12, in pay'
+            demo_line "$worker" stderr "ValueError: no such order: $number"
+        fi
+        sleep 1
+    done
+}
+
 introduce() {
-    local key=$1
+    local key=$1 logs=$2
     say "error-tracker: http://localhost:5010   API key: $key"
-    say "Report a first error from another terminal:"
+    say "log-viewer:    http://localhost:5011   API key: $key   reads $logs"
+    say "Report a first error from another terminal, and watch logs arrive:"
     say ""
     say "  curl -X POST http://localhost:5010/api/errors -H 'X-API-Key: $key' \\"
     say "    -d '{\"project\":\"demo\",\"exception_type\":\"ValueError\",\"message\":\"first error\",\"traceback\":\"File \\\"app.py\\\", line 1\"}'"
     say ""
-    say "Ctrl-C stops it."
+    say "  curl -N 'http://localhost:5011/api/logs/tail?api_key=$key'"
+    say ""
+    say "Ctrl-C stops them."
+}
+
+# Ends what was started here, and waits until it has.
+stop_all() {
+    trap - EXIT INT TERM
+    # The shell's own words about jobs that ended; the services keep theirs.
+    exec 2>/dev/null
+    local group
+    for group in $(jobs -p); do
+        # It may have ended by itself.
+        kill -- "-$group" || true
+    done
+    wait || true
 }
 
 main() {
     local bin_dir=${1:?usage: run.sh FOLDER_OF_THE_BINARIES}
     cd "$(dirname "$0")/.."
     mkdir -p run/data
-    local key
+    local key logs
     key=$(development_key)
-    introduce "$key"
-    API_KEY=$key PORT=${PORT:-5010} DATABASE_PATH=run/data/errors.db exec "$bin_dir/error-tracker"
+    logs=${LOG_SOURCES:-$(log_sources)}
+    introduce "$key" "$logs"
+    trap stop_all EXIT
+    trap 'exit 0' INT TERM
+    # Each in a process group of its own: Ctrl-C reaches this script alone, which then ends them in order. They would
+    # take a second signal as impatience.
+    set -m
+    export API_KEY=$key
+    if [ "$logs" = "$PWD/$DEMO_LOGS" ]; then
+        mkdir -p "$DEMO_LOGS"
+        feed_demo &
+    fi
+    PORT=5010 DATABASE_PATH=run/data/errors.db "$bin_dir/error-tracker" &
+    PORT=5011 DATABASE_PATH=run/data/logs.db LOG_SOURCES=$logs "$bin_dir/log-viewer" &
+    # When one of them ends, the others do.
+    wait -n
 }
 
 main "$@"

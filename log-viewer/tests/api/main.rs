@@ -1,0 +1,202 @@
+//! Black-box tests: the real binary, real HTTP, a real file, logs as Docker's driver writes them. One module per noun of
+//! the API, and more for what goes wrong and for what must be exactly once.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where, and no more")]
+
+mod chaos;
+mod driver;
+
+use std::fmt::Write as _;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use common::testing::{Client, Service, TempDir, wait_for};
+use rusqlite::OpenFlags;
+use serde_json::Value;
+
+use driver::Docker;
+
+/// The API key of every service under test.
+const KEY: &str = "a-key-for-tests";
+
+/// What outlives a service: its folder with the database, and Docker's.
+struct Home {
+    folder: TempDir,
+    docker: Docker,
+}
+
+impl Home {
+    fn new() -> Self {
+        let folder = TempDir::new();
+        let docker = Docker::new(folder.path().join("containers"));
+        Self { folder, docker }
+    }
+
+    /// The database file.
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("logs.db")
+    }
+}
+
+/// A running service with a home of its own.
+struct Viewer {
+    service: Service,
+    home: Home,
+}
+
+impl Deref for Viewer {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl Viewer {
+    /// A client with the key.
+    fn client(&self) -> Client {
+        self.service.client(KEY)
+    }
+
+    /// Docker's folder.
+    fn docker(&self) -> &Docker {
+        &self.home.docker
+    }
+
+    /// Crashes it.
+    fn kill(self) -> Home {
+        self.service.kill();
+        self.home
+    }
+
+    /// Stops it.
+    #[track_caller]
+    fn stop(self) -> Home {
+        assert!(self.service.terminate().success());
+        self.home
+    }
+
+    /// The entries that a query finds.
+    #[track_caller]
+    fn logs(&self, query: &[(&str, &str)]) -> Vec<Value> {
+        entries(&self.ask("/api/logs", query))
+    }
+
+    /// The messages that a query finds, the newest first.
+    #[track_caller]
+    fn messages(&self, query: &[(&str, &str)]) -> Vec<String> {
+        self.logs(query).iter().map(message).collect()
+    }
+
+    /// A `GET` that must work; its JSON.
+    #[track_caller]
+    fn ask(&self, path: &str, query: &[(&str, &str)]) -> Value {
+        let answer = self.client().get(&target(path, query));
+        assert_eq!(answer.status, 200, "{path} {query:?}: {}", answer.text());
+        answer.json()
+    }
+
+    /// Waits until so many entries are stored.
+    #[track_caller]
+    fn wait_for_entries(&self, count: u64) {
+        wait_for(&format!("{count} entries"), || {
+            let stored = self.ask("/api/stats", &[])["total_logs"].as_u64().unwrap();
+            assert!(stored <= count, "{stored} entries, expected {count}: {:?}", self.messages(&[]));
+            (stored == count).then_some(())
+        });
+    }
+
+    /// Waits until an entry with exactly this message is stored.
+    #[track_caller]
+    fn wait_for_message(&self, wanted: &str) -> Value {
+        wait_for(&format!("{wanted:?}"), || self.logs(&[]).into_iter().find(|entry| message(entry) == wanted))
+    }
+
+    /// Waits until a line of the log holds all of these words.
+    #[track_caller]
+    fn wait_for_log(&self, words: &[&str]) -> String {
+        let holds_all = |line: &String| words.iter().all(|word| line.contains(word));
+        wait_for(&format!("{words:?} in the log"), || self.log().into_iter().find(holds_all))
+    }
+}
+
+/// The entries of a list.
+#[track_caller]
+fn entries(list: &Value) -> Vec<Value> {
+    list["logs"].as_array().unwrap_or_else(|| panic!("no logs: {list}")).clone()
+}
+
+/// An entry's message.
+#[track_caller]
+fn message(entry: &Value) -> String {
+    entry["message"].as_str().unwrap_or_else(|| panic!("no message: {entry}")).to_owned()
+}
+
+/// A path with a query, all of it escaped.
+fn target(path: &str, query: &[(&str, &str)]) -> String {
+    let mut target = path.to_owned();
+    for (number, (name, value)) in query.iter().enumerate() {
+        let _ = write!(target, "{}{name}=", if number == 0 { '?' } else { '&' });
+        for byte in value.bytes() {
+            let _ = if byte.is_ascii_alphanumeric() {
+                write!(target, "{}", byte as char)
+            } else {
+                write!(target, "%{byte:02X}")
+            };
+        }
+    }
+    target
+}
+
+/// The binary under test.
+fn binary() -> PathBuf {
+    common::testing::binary("log-viewer", env!("CARGO_BIN_EXE_log-viewer"))
+}
+
+/// Starts a service that limits no rate.
+#[track_caller]
+fn start() -> Viewer {
+    start_with(&[])
+}
+
+/// Starts a service with more variables.
+#[track_caller]
+fn start_with(variables: &[(&str, &str)]) -> Viewer {
+    start_in(Home::new(), variables)
+}
+
+/// Starts a service in a home that may have a database and containers already. Later variables win.
+#[track_caller]
+fn start_in(home: Home, variables: &[(&str, &str)]) -> Viewer {
+    let service = start_service(&home.database(), &home.docker.folder, variables);
+    Viewer { service, home }
+}
+
+/// Starts a service on any database and folder of containers.
+#[track_caller]
+fn start_service(database: &Path, sources: &Path, variables: &[(&str, &str)]) -> Service {
+    let mut all = vec![
+        ("API_KEY", KEY),
+        ("RATE_LIMIT", "0"),
+        ("DATABASE_PATH", database.to_str().unwrap()),
+        ("LOG_SOURCES", sources.to_str().unwrap()),
+        ("POLL_INTERVAL", "1"),
+    ];
+    all.extend_from_slice(variables);
+    Service::start(&binary(), &all)
+}
+
+/// The file as another program sees it.
+fn read_only(database: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+}
+
+/// The file is sound, and so is its search index. The service must have stopped: the check of an index counts as a write.
+#[track_caller]
+fn check_integrity(database: &Path) {
+    let conn = rusqlite::Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    let verdict: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(verdict, "ok");
+    // With rank 1 the index is also compared with the table it is about.
+    conn.execute("INSERT INTO log_entries_fts (log_entries_fts, rank) VALUES ('integrity-check', 1)", []).unwrap();
+}
