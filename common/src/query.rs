@@ -48,6 +48,12 @@ impl Query {
         self.get(name).filter(|value| !value.is_empty())
     }
 
+    /// The value of a parameter that has several names: the last given, whichever name it has; empty ones count as absent.
+    pub fn text_of_any(&self, names: &[&str]) -> Option<&str> {
+        let mut given = self.0.iter().rev().filter(|(name, value)| names.contains(&name.as_str()) && !value.is_empty());
+        given.next().map(|(_, value)| value.as_str())
+    }
+
     /// A whole number, absent when empty. What does not fit into an `i64` becomes the nearest one that does.
     pub fn integer(&self, name: &str) -> Result<Option<i64>, Invalid> {
         let Some(text) = self.text(name) else { return Ok(None) };
@@ -154,6 +160,14 @@ mod tests {
     fn an_empty_text_is_absent() {
         let query = Query::parse("a=&b=x").unwrap();
         assert_eq!((query.text("a"), query.text("b"), query.text("c")), (None, Some("x"), None));
+    }
+
+    #[test]
+    fn the_last_of_several_names_counts() {
+        let last = |raw: &str| Query::parse(raw).unwrap().text_of_any(&["search", "q"]).map(str::to_owned);
+        assert_eq!(last("search=a&q=b&x=c").as_deref(), Some("b"));
+        assert_eq!(last("q=b&search=a&q=").as_deref(), Some("a"));
+        assert_eq!(last("q=&x=c"), None);
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) fn detect(message: &str, stream: Stream) -> Level {
         })
 }
 
-fn word(text: &[u8]) -> Option<Level> {
+pub(crate) fn word(text: &[u8]) -> Option<Level> {
     if !(WORD_BYTES_MIN..=WORD_BYTES_MAX).contains(&text.len()) {
         return None;
     }

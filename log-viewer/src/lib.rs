@@ -14,6 +14,7 @@ mod trace;
 // What is asked.
 mod filter;
 mod pattern;
+mod search;
 
 // Where it is kept, how it comes in, and how it goes out.
 mod live;
@@ -26,5 +27,6 @@ mod context;
 mod handlers;
 mod routes;
 mod service;
+mod timers;
 
 pub use service::PROGRAM;

@@ -5,11 +5,16 @@ use common::http::router::Access::{Key, Public};
 use common::http::router::{Access, Handler, Route};
 
 use crate::context::Context;
-use crate::handlers::{health, logs, metrics, pages, tail};
+use crate::handlers::{containers, health, logs, metrics, pages, stats, tail};
 
 /// The table; order does not matter.
 pub(crate) const ROUTES: &[Route<Context>] = &[
     route("/api/logs", Key, logs::list),
+    route("/api/logs/{id}", Key, logs::show),
+    route("/api/containers", Key, containers::list),
+    route("/api/logs/containers", Key, containers::list),
+    route("/api/stats", Key, stats::show),
+    route("/api/logs/stats", Key, stats::show),
     route("/api/logs/tail", Key, tail::follow),
     route("/metrics", Key, metrics::show),
     route("/health", Public, health::show),

@@ -20,6 +20,7 @@ use crate::live::Live;
 use crate::routes::ROUTES;
 use crate::store;
 use crate::tailer::{self, Status, TailerConfig};
+use crate::timers;
 
 /// What `main` runs.
 pub const PROGRAM: Program =
@@ -62,6 +63,7 @@ fn run(env: Env) -> Result<(), Failure> {
         started: Instant::now(),
     });
 
+    let retention = timers::start(Arc::clone(&shared), config.limits, stop.clone())?;
     let contexts = (0..config.settings.workers).map(|_| Context::new(Arc::clone(&shared))).collect();
     let gate = Gate::new(ROUTES, config.api_key, BODY_BYTES_MAX, config.settings.rate_limit, clock);
     let server_config = ServerConfig {
@@ -81,6 +83,7 @@ fn run(env: Env) -> Result<(), Failure> {
     server.stop();
     // It checks the signal itself; a panic in it was printed when it happened.
     let _ = tailer.join();
+    let _ = retention.join();
     writer_threads.stop();
     log::info!("stopped");
     Ok(())

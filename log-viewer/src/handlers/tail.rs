@@ -16,7 +16,7 @@ use crate::context::{Context, Shared};
 use crate::entry::Entry;
 use crate::filter::Filter;
 use crate::live::{News, Seat};
-use crate::store;
+use crate::store::{self, Stretch};
 
 /// How often a silent stream says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -114,22 +114,21 @@ impl Tail {
     fn send_stored(&mut self, newest: i64, outlet: &mut Outlet) -> io::Result<bool> {
         let mut any = false;
         loop {
-            let page = self.page(newest).map_err(io::Error::other)?;
-            let is_last = page.len() < PAGE;
-            self.last_id = page.last().filter(|_| !is_last).map_or(newest, |entry| entry.id);
+            let stretch = self.page(newest).map_err(io::Error::other)?;
+            self.last_id = stretch.upto;
             let mut events = Vec::new();
-            for entry in &page {
+            for entry in &stretch.entries {
                 write_event(&mut events, entry)?;
             }
             outlet.send(&events)?;
             any |= !events.is_empty();
-            if is_last {
+            if self.last_id >= newest {
                 return Ok(any);
             }
         }
     }
 
-    fn page(&mut self, newest: i64) -> rusqlite::Result<Vec<Entry>> {
+    fn page(&mut self, newest: i64) -> rusqlite::Result<Stretch> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
             None => self.shared.database.reader()?,
