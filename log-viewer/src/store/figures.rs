@@ -175,7 +175,7 @@ impl Lines {
         let (one, two, three) = (self.word(), self.word(), self.word());
         let mut text = match self.below(20) {
             0..6 => format!(
-                "10.0.{small}.7 - - [20/Jan/2026:10:00:{:02} +0000] \"GET /api/{one}/{large} HTTP/1.1\" 200 {} \"-\" \"Mozilla/5.0 (X11; Linux x86_64)\"",
+                "10.0.{small}.7 - - [20/Jan/2026:10:00:{:02} +0000] \"GET /api/{one}/{large}?page={small} HTTP/1.1\" 200 {} \"-\" \"Mozilla/5.0 (X11; Linux x86_64)\"",
                 small % 60,
                 large % 9000
             ),
@@ -184,12 +184,12 @@ impl Lines {
                 large % 50_000
             ),
             10..17 => format!(
-                "2026-01-20 10:00:00,{small:03} INFO [{one}] {two} {three} for customer {} took {small} ms in region eu-west-{}",
+                "2026-01-20 10:00:00,{small:03} INFO [{one}] {two} {three} for customer {} took {small} ms in region eu-west-{}, request {hex:016x}",
                 large % 20_000,
                 small % 4
             ),
             _ => format!(
-                "INFO: {one} {two} {three}: key={one}:{large} size={} bytes after {small} ms, next in {} s",
+                "INFO: {one} {two} {three}: key={one}:{large} size={} bytes after {small} ms, next in {} s, trace {hex:016x}",
                 large % 70_000,
                 small % 60
             ),

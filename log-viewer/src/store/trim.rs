@@ -232,11 +232,15 @@ impl<'c> Ring<'c> {
         }
         let mut changes = BTreeMap::new();
         chapters::forget(self.tx, entries.iter().map(|entry| entry.id))?;
-        let mut delete_entry = self.tx.prepare_cached("DELETE FROM entries WHERE id = ?1")?;
-        let mut delete_message = self.tx.prepare_cached("DELETE FROM messages WHERE id = ?1")?;
+        let mut delete_entries = self.tx.prepare_cached("DELETE FROM entries WHERE id BETWEEN ?1 AND ?2")?;
+        let mut delete_messages = self.tx.prepare_cached("DELETE FROM messages WHERE id BETWEEN ?1 AND ?2")?;
+        // Mostly what goes lies side by side.
+        for run in entries.chunk_by(|one, next| one.id + 1 == next.id) {
+            let span = [run[0].id, run[run.len() - 1].id];
+            delete_entries.execute(span)?;
+            delete_messages.execute(span)?;
+        }
         for entry in entries {
-            delete_entry.execute([entry.id])?;
-            delete_message.execute([entry.id])?;
             *changes.entry(counts::Key::new(entry.container, entry.level, entry.time)).or_insert(0) -= 1;
         }
         self.deleted += entries.len();
