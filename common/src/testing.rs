@@ -315,7 +315,26 @@ impl Connection {
         let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let mut body = vec![0; if head_only { 0 } else { length }];
         self.stream.read_exact(&mut body)?;
+        if !head_only && headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+            body = self.read_chunks()?;
+        }
         Ok(Answer { status, headers, body })
+    }
+
+    /// A body in pieces; one that breaks off is an error.
+    fn read_chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let size = self.read_line()?;
+            let size = usize::from_str_radix(&size, 16).map_err(|_| io::Error::other(format!("no size: {size:?}")))?;
+            let begin = body.len();
+            body.resize(begin + size, 0);
+            self.stream.read_exact(&mut body[begin..])?;
+            self.read_line()?;
+            if size == 0 {
+                return Ok(body);
+            }
+        }
     }
 
     /// Whether the server has closed the connection; waits for it.

@@ -5,12 +5,13 @@ use common::http::router::Access::{Key, Public};
 use common::http::router::{Access, Handler, Route};
 
 use crate::context::Context;
-use crate::handlers::{containers, health, logs, metrics, pages, stats, tail};
+use crate::handlers::{containers, export, health, logs, metrics, pages, stats, tail};
 
 /// The table; order does not matter.
 pub(crate) const ROUTES: &[Route<Context>] = &[
     route("/api/logs", Key, logs::list),
     route("/api/logs/{id}", Key, logs::show),
+    route("/api/logs/export", Key, export::start),
     route("/api/containers", Key, containers::list),
     route("/api/logs/containers", Key, containers::list),
     route("/api/stats", Key, stats::show),

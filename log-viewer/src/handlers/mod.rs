@@ -1,6 +1,7 @@
 //! One file per noun of the API: parse the request, call the store, render the answer.
 
 pub(crate) mod containers;
+pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod logs;
 pub(crate) mod metrics;
