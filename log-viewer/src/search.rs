@@ -7,6 +7,7 @@ use memchr::{memchr, memchr2_iter};
 pub(crate) const SEARCH_BYTES_MAX: usize = 1000;
 /// Words in an expression.
 const WORDS_MAX: usize = 32;
+const OPERATORS: [&str; 4] = ["AND", "OR", "NOT", "NEAR"];
 /// Prefixes in an expression: each gathers all its hits in memory.
 const PREFIXES_MAX: usize = 3;
 /// Words of a literal text that are looked up; what follows is compared with the lines that have these.
@@ -16,7 +17,8 @@ const PHRASE_WORDS_MAX: usize = 16;
 pub(crate) fn expression(text: &str) -> Option<&str> {
     // FTS5 reads up to the first NUL, and takes a star in front for a command.
     let is_command = text.trim_start().starts_with('*');
-    let is_small = words(text).count() <= WORDS_MAX && text.matches('*').count() <= PREFIXES_MAX;
+    let terms = words(text).filter(|(_, word)| !OPERATORS.contains(word));
+    let is_small = terms.count() <= WORDS_MAX && text.matches('*').count() <= PREFIXES_MAX;
     (!is_command && is_small && memchr(0, text.as_bytes()).is_none()).then_some(text)
 }
 
@@ -119,6 +121,8 @@ mod tests {
             expression("slow AND (query OR \"cache miss\") NOT hel*"),
             Some("slow AND (query OR \"cache miss\") NOT hel*")
         );
+        let many = ["a"; WORDS_MAX].join(" OR ");
+        assert_eq!(expression(&many), Some(many.as_str()));
         for text in ["*reads", "  *id", "a\0b", "a* b* c* d*", &"a ".repeat(WORDS_MAX + 1)] {
             assert_eq!(expression(text), None, "{text:?}");
         }

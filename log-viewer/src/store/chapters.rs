@@ -101,8 +101,9 @@ pub(super) fn close_oldest(tx: &Connection, slice: usize) -> rusqlite::Result<bo
         return Ok(false);
     }
     let moved = spare(tx, first_id, end_id, slice)?;
+    // A chapter must not begin where the next one does.
     if moved.len() == slice
-        && let Some(last) = moved.last()
+        && let Some(last) = moved.last().filter(|last| *last + 1 < end_id)
     {
         tx.prepare_cached("UPDATE chapters SET first_id = ?2 WHERE slot = ?1")?.execute([slot, last + 1])?;
         return Ok(true);

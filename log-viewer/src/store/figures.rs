@@ -44,6 +44,14 @@ fn figures() {
         ("common word, 15 %", "search=bytes".to_owned()),
         ("phrase", "search=%22slow%20session%22".to_owned()),
         ("prefix", "search=conn*".to_owned()),
+        ("three wide prefixes", "search=1*%20OR%20i*%20OR%20r*".to_owned()),
+        (
+            "32 words",
+            format!(
+                "search={}",
+                WORDS.map(|word| format!("{word}%20OR%20")).concat() + "1 OR 2 OR 3 OR 4 OR 5 OR 6 OR 7 OR 8"
+            ),
+        ),
         ("common word in a container", "search=bytes&container=service-3".to_owned()),
         ("list", String::new()),
         ("list, offset 10,000", "offset=10000".to_owned()),

@@ -324,6 +324,21 @@ mod tests {
         check_integrity(&conn);
     }
 
+    /// Its first id would then have been that of the next chapter.
+    #[test]
+    fn a_chapter_that_is_spared_to_its_last_id_is_closed() {
+        let conn = database();
+        append(&conn, &batch("quiet", lines(1000)), NOW).expect("stored");
+        trim_all(&conn, &limits(8000, 4000), 100);
+        append(&conn, &batch("noisy", lines(9000)), NOW).expect("stored");
+        trim_all(&conn, &limits(8000, 4000), 100);
+        assert_eq!((count(&conn, "quiet"), count(&conn, "noisy")), (1000, 7000));
+        assert_eq!(page(&conn, "search=line&container=quiet").1, 1000);
+        let begin: i64 = conn.query_row("SELECT min(first_id) FROM chapters", [], |row| row.get(0)).expect("a chapter");
+        assert_eq!(begin, 1001);
+        check_integrity(&conn);
+    }
+
     #[test]
     fn many_quiet_containers_share_the_ring() {
         let conn = database();
@@ -425,7 +440,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(12))]
+        #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn nothing_is_lost_or_counted_wrong(steps in prop::collection::vec(step(), 1..30)) {
             let conn = database();
