@@ -15,7 +15,7 @@ use common::shutdown::{self, Stop};
 use common::writer::Writer;
 
 use crate::alerter::{Alerter, AlerterHandle};
-use crate::config::{Alerts, BODY_BYTES_MAX, Config, DEFAULTS, HELP};
+use crate::config::{Alerts, Config, DEFAULTS, HELP};
 use crate::context::{AlertSwitch, Context, Shared};
 use crate::routes::ROUTES;
 use crate::{store, timers};
@@ -48,7 +48,7 @@ fn run(env: Env) -> Result<(), Failure> {
     let retention = timers::start(Arc::clone(&shared), config.retention, stop.clone())?;
 
     let contexts = (0..config.settings.workers).map(|_| Context::new(Arc::clone(&shared))).collect();
-    let gate = Gate::new(ROUTES, config.api_key, BODY_BYTES_MAX, config.settings.rate_limit, clock);
+    let gate = Gate::new(ROUTES, config.api_key, config.settings.rate_limit, clock);
     let server_config = ServerConfig {
         address: config.settings.address,
         connections_max: config.settings.connections_max,

@@ -14,7 +14,7 @@ use common::process;
 use common::shutdown::{self, Stop};
 use common::writer::Writer;
 
-use crate::config::{BODY_BYTES_MAX, Config, DEFAULTS, HELP};
+use crate::config::{Config, DEFAULTS, HELP};
 use crate::context::{Context, Shared};
 use crate::live::Live;
 use crate::routes::ROUTES;
@@ -63,7 +63,7 @@ fn run(env: Env) -> Result<(), Failure> {
     });
 
     let contexts = (0..config.settings.workers).map(|_| Context::new(Arc::clone(&shared))).collect();
-    let gate = Gate::new(ROUTES, config.api_key, BODY_BYTES_MAX, config.settings.rate_limit, clock);
+    let gate = Gate::new(ROUTES, config.api_key, config.settings.rate_limit, clock);
     let server_config = ServerConfig {
         address: config.settings.address,
         connections_max: config.settings.connections_max,

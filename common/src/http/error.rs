@@ -73,6 +73,12 @@ impl ApiError {
         Self { kind, detail: detail.into(), reason: None }
     }
 
+    /// Adds what in particular was wrong.
+    #[must_use]
+    pub fn with_reason(self, reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..self }
+    }
+
     /// 404 with a sentence.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(Kind::NotFound, detail)

@@ -16,6 +16,9 @@ pub enum Access {
 /// What answers a route. `C` is the service's context, one per worker.
 pub type Handler<C> = fn(&C, &Request) -> Result<Reply, ApiError>;
 
+/// The body of a request that needs none is read and ignored up to this size: some clients send `{}` with everything.
+const IGNORED_BODY_BYTES_MAX: usize = 1 << 10;
+
 /// One URL and method.
 pub struct Route<C> {
     /// `GET` routes answer `HEAD` too.
@@ -24,8 +27,23 @@ pub struct Route<C> {
     pub path: &'static str,
     /// Who may use it.
     pub access: Access,
+    /// The most bytes a body may have.
+    pub body_bytes_max: usize,
     /// What answers.
     pub handle: Handler<C>,
+}
+
+impl<C> Route<C> {
+    /// A route that needs no body.
+    pub const fn new(method: Method, path: &'static str, access: Access, handle: Handler<C>) -> Self {
+        Self { method, path, access, body_bytes_max: IGNORED_BODY_BYTES_MAX, handle }
+    }
+
+    /// The same with a body of up to so many bytes.
+    #[must_use]
+    pub const fn with_body(self, body_bytes_max: usize) -> Self {
+        Self { body_bytes_max, ..self }
+    }
 }
 
 /// What the table says of a method and path.
@@ -92,7 +110,7 @@ mod tests {
     use super::*;
 
     const fn route(method: Method, path: &'static str) -> Route<()> {
-        Route { method, path, access: Access::Key, handle: |(), _| unreachable!() }
+        Route::new(method, path, Access::Key, |(), _| unreachable!())
     }
 
     const ROUTES: &[Route<()>] = &[

@@ -22,7 +22,7 @@ use crate::http::error::ApiError;
 use crate::http::gate::Admit;
 use crate::http::metrics::{HttpMetrics, Refusal};
 
-use connection::Connection;
+use connection::{Connection, RECEIVING, WRITING};
 pub(crate) use local::GREETING_TARGET;
 use local::LocalPool;
 use memory::{Memory, Share};
@@ -46,7 +46,7 @@ const LARGE_BODY_WAIT: Duration = Duration::from_secs(2);
 const LARGE_ANSWERS_BYTES_MAX: usize = 1 << 20;
 /// How long a large answer waits for its turn; a worker waits with it.
 const LARGE_ANSWER_WAIT: Duration = Duration::from_secs(1);
-/// How often it looks meanwhile whether a client has stopped reading.
+/// How often it is looked meanwhile whether a client has stalled.
 const STALL_CHECK: Duration = Duration::from_millis(20);
 
 /// How the screen is set up.
@@ -260,20 +260,25 @@ impl Shared {
         oldest.is_some()
     }
 
-    /// Waits for room for a body.
+    /// Waits for room for a body, if need be that of clients that do not send theirs.
     fn room_for_body(&self, bytes: usize) -> Option<Share<'_>> {
-        self.large_bodies.take(bytes, LARGE_BODY_WAIT)
+        self.room(&self.large_bodies, bytes, LARGE_BODY_WAIT, RECEIVING)
     }
 
     /// Waits for room for an answer, if need be that of clients that do not read theirs.
     fn room_for_answer(&self, bytes: usize) -> Option<Share<'_>> {
-        let deadline = Instant::now() + LARGE_ANSWER_WAIT;
+        self.room(&self.large_answers, bytes, LARGE_ANSWER_WAIT, WRITING)
+    }
+
+    /// Waits for a share of a memory. Who holds one in this state and stalls is hung up.
+    fn room<'m>(&self, memory: &'m Memory, bytes: usize, patience: Duration, state: u64) -> Option<Share<'m>> {
+        let deadline = Instant::now() + patience;
         loop {
-            let share = self.large_answers.take(bytes, STALL_CHECK);
+            let share = memory.take(bytes, STALL_CHECK);
             if share.is_some() || Instant::now() >= deadline {
                 return share;
             }
-            for connection in lock(&self.slots).values().filter(|connection| connection.is_stalled()) {
+            for connection in lock(&self.slots).values().filter(|connection| connection.is_stalled(state)) {
                 connection.hang_up();
                 self.metrics.refused(Refusal::Evicted);
             }

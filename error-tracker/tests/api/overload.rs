@@ -1,0 +1,81 @@
+//! More than can be served at once: whoever can be answered is, soon, and the rest is told so.
+
+use std::time::{Duration, Instant};
+
+use common::testing::Connection;
+use serde_json::Value;
+
+use crate::{KEY, Tracker, report, start};
+
+/// The most a report may have.
+const BODY_BYTES_MAX: usize = 256 << 10;
+/// More clients than bodies of that size fit into the memory for them.
+const CLIENTS: usize = 20;
+
+/// Connections that have sent these bytes each and wait.
+fn hold(tracker: &Tracker, count: usize, bytes: &[u8]) -> Vec<Connection> {
+    let open = |_| {
+        let mut connection = Connection::open(tracker.address()).unwrap();
+        connection.write(bytes).unwrap();
+        connection
+    };
+    (0..count).map(open).collect()
+}
+
+/// A report that is not small.
+fn large_report(name: &str) -> Value {
+    let mut report = report(name);
+    report["message"] = "m".repeat(20 << 10).into();
+    report
+}
+
+#[track_caller]
+fn takes_a_large_report(tracker: &Tracker) {
+    let began = Instant::now();
+    let answer = tracker.client().post_json("/api/errors", &large_report("large"));
+    assert!([200, 201].contains(&answer.status), "{}", answer.text());
+    assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
+}
+
+fn promise(key: &str, framing: &str) -> String {
+    format!("POST /api/errors HTTP/1.1\r\nX-API-Key: {key}\r\n{framing}\r\n")
+}
+
+#[test]
+fn bodies_that_strangers_promise_keep_no_report_out() {
+    let tracker = start();
+    for framing in [format!("Content-Length: {BODY_BYTES_MAX}\r\n"), "Transfer-Encoding: chunked\r\n".into()] {
+        let held = hold(&tracker, CLIENTS, format!("GET /health HTTP/1.1\r\n{framing}\r\n").as_bytes());
+        takes_a_large_report(&tracker);
+        drop(held);
+    }
+}
+
+#[test]
+fn bodies_that_are_only_promised_keep_no_report_out() {
+    let tracker = start();
+    for framing in [format!("Content-Length: {BODY_BYTES_MAX}\r\n"), "Transfer-Encoding: chunked\r\n".into()] {
+        let held = hold(&tracker, CLIENTS, promise(KEY, &framing).as_bytes());
+        takes_a_large_report(&tracker);
+        drop(held);
+    }
+}
+
+#[test]
+fn bodies_that_stall_make_room() {
+    let tracker = start();
+    let mut half = promise(KEY, &format!("Content-Length: {BODY_BYTES_MAX}\r\n")).into_bytes();
+    half.resize(half.len() + BODY_BYTES_MAX / 2, b' ');
+    let held = hold(&tracker, CLIENTS, &half);
+    takes_a_large_report(&tracker);
+    drop(held);
+}
+
+#[test]
+fn a_body_where_none_belongs_is_ignored_while_it_is_small() {
+    let tracker = start();
+    for (body_bytes, status) in [(0, 200), (1 << 10, 200), ((1 << 10) + 1, 413)] {
+        let answer = tracker.client().send("GET", "/health", &vec![b' '; body_bytes]).unwrap();
+        assert_eq!(answer.status, status, "{body_bytes} bytes: {}", answer.text());
+    }
+}
