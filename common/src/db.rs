@@ -18,6 +18,8 @@ use crate::http::metrics::Page;
 
 /// How long SQLite waits for another process's lock (an operator's shell, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the writer does: everybody who writes waits with it.
+const WRITER_BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest a reader's query may run: a long read holds the write-ahead log open and a worker busy.
 pub const QUERY_TIME_MAX: Duration = Duration::from_secs(5);
 /// SQLite asks whether to go on after so many steps of its virtual machine, about every millisecond.
@@ -83,6 +85,7 @@ impl Database {
         prepare_file(&conn, folder).map_err(about)?;
         migrate(&mut conn, path, current, migrations)?;
         shrink_if_original(&conn);
+        conn.busy_timeout(WRITER_BUSY_TIMEOUT).map_err(about)?;
         Ok((Self { path: path.to_owned(), _lock: lock }, conn))
     }
 

@@ -139,7 +139,7 @@ impl From<BadEscape> for ApiError {
 impl From<WriteError> for ApiError {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::Full => Self::unavailable(1, "Too many writes are waiting, try again"),
+            WriteError::Full | WriteError::Late => Self::unavailable(1, "Too many writes are waiting, try again"),
             WriteError::Stopped => Self::unavailable(5, "The service is stopping, try again"),
             WriteError::Storage { full: true, .. } => {
                 Self::new(Kind::StorageFull, "The disk is full, nothing was stored")

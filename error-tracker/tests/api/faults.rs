@@ -252,6 +252,31 @@ fn send_at_once(client: &Client, name: &str, count: usize) -> Vec<Acknowledged> 
 }
 
 #[test]
+fn somebody_elses_lock() {
+    const REPORTS: usize = 12;
+    let tracker = start();
+    let other = rusqlite::Connection::open_with_flags(tracker.database(), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = Instant::now();
+    assert!(send_at_once(&tracker.client(), "locked-out", REPORTS).is_empty());
+    assert!(began.elapsed() < STOP_TIME_MAX, "it took {:?} to say so", began.elapsed());
+    assert_eq!(tracker.client().get("/api/errors").status, 200, "what is stored can be read");
+
+    thread::scope(|scope| {
+        let client = tracker.client();
+        let under_way = scope.spawn(move || send_at_once(&client, "at-the-end", REPORTS).len());
+        let asked = Instant::now();
+        let Tracker { service, folder } = tracker;
+        assert!(service.terminate().success());
+        assert!(asked.elapsed() < STOP_TIME_MAX, "it took {:?} to stop", asked.elapsed());
+        assert_eq!(under_way.join().unwrap(), 0);
+        drop(other);
+        let list = start_in(folder, &[]).client().get("/api/errors").json();
+        assert_eq!(list["total"], 0, "what was refused is not stored: {list}");
+    });
+}
+
+#[test]
 fn sigterm_lets_requests_finish() {
     let Tracker { service, folder } = start();
     let pid = process(&service.pid().to_string());
