@@ -47,22 +47,23 @@ fn run(env: Env) -> Result<(), Failure> {
     });
     let retention = timers::start(Arc::clone(&shared), config.retention, stop.clone())?;
 
-    let contexts = (0..config.settings.workers).map(|_| Context::new(Arc::clone(&shared))).collect();
     let gate = Gate::new(ROUTES, config.api_key, config.settings.rate_limit, clock);
     let server_config = ServerConfig {
         address: config.settings.address,
         connections_max: config.settings.connections_max,
         trust_proxy: config.settings.trust_proxy,
         socket: db::with_suffix(&config.settings.database_path, ".sock"),
+        workers: config.settings.workers,
     };
-    let server = Server::start(server_config, ROUTES, contexts, Arc::new(gate), writer, http)
+    let context = || Context::new(Arc::clone(&shared));
+    let server = Server::start(server_config, ROUTES, context, Arc::new(gate), writer, http)
         .map_err(|error| Failure::Other(format!("{}: {error}", config.settings.address)))?;
     log::info!("error-tracker {} listens on {}", env!("CARGO_PKG_VERSION"), server.address()?);
 
     process::give_memory_back();
     stop.wait();
     log::info!("stopping");
-    server.stop();
+    server.stop(|| shared.database.end_queries());
     // These check the signal themselves; a panic in one was printed when it happened.
     let _ = retention.join();
     if let Some(alerter) = alerter {

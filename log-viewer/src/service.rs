@@ -62,15 +62,16 @@ fn run(env: Env) -> Result<(), Failure> {
         started: Instant::now(),
     });
 
-    let contexts = (0..config.settings.workers).map(|_| Context::new(Arc::clone(&shared))).collect();
     let gate = Gate::new(ROUTES, config.api_key, config.settings.rate_limit, clock);
     let server_config = ServerConfig {
         address: config.settings.address,
         connections_max: config.settings.connections_max,
         trust_proxy: config.settings.trust_proxy,
         socket: db::with_suffix(&config.settings.database_path, ".sock"),
+        workers: config.settings.workers,
     };
-    let server = Server::start(server_config, ROUTES, contexts, Arc::new(gate), writer, http)
+    let context = || Context::new(Arc::clone(&shared));
+    let server = Server::start(server_config, ROUTES, context, Arc::new(gate), writer, http)
         .map_err(|error| Failure::Other(format!("{}: {error}", config.settings.address)))?;
     log::info!("log-viewer {} listens on {}", env!("CARGO_PKG_VERSION"), server.address()?);
 
@@ -78,7 +79,7 @@ fn run(env: Env) -> Result<(), Failure> {
     stop.wait();
     log::info!("stopping");
     live.close();
-    server.stop();
+    server.stop(|| shared.database.end_queries());
     // It checks the signal itself; a panic in it was printed when it happened.
     let _ = tailer.join();
     writer_threads.stop();

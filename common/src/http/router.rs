@@ -7,7 +7,7 @@ use crate::http::request::{Method, Request};
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody, uncounted.
+    /// Anybody, uncounted. What answers here does so at once: a worker is kept free for it.
     Public,
     /// Whoever has the API key, within the rate limit.
     Key,

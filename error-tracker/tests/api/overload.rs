@@ -1,14 +1,20 @@
 //! More than can be served at once: whoever can be answered is, soon, and the rest is told so.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use common::testing::Connection;
+use common::testing::{Connection, wait_for};
 use serde_json::Value;
 
-use crate::{KEY, Tracker, report, start};
+use crate::{KEY, Tracker, report, start, start_with};
 
 /// The most a report may have.
 const BODY_BYTES_MAX: usize = 256 << 10;
+/// An answer about the health is there so soon, whatever else is asked.
+const HEALTH_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long a service may take to stop.
+const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 /// More clients than bodies of that size fit into the memory for them.
 const CLIENTS: usize = 20;
 
@@ -78,4 +84,43 @@ fn a_body_where_none_belongs_is_ignored_while_it_is_small() {
         let answer = tracker.client().send("GET", "/health", &vec![b' '; body_bytes]).unwrap();
         assert_eq!(answer.status, status, "{body_bytes} bytes: {}", answer.text());
     }
+}
+
+/// Enough text in letters that are slow to compare for a search to take a while.
+fn fill_with_slow_messages(tracker: &Tracker) {
+    let client = tracker.client();
+    for number in 0..150 {
+        let mut report = report(&format!("slow-{number}"));
+        report["message"] = "É".repeat(120_000).into();
+        assert_eq!(client.post_json("/api/errors", &report).status, 201);
+    }
+}
+
+#[test]
+fn many_slow_searches_keep_neither_health_nor_the_stop_waiting() {
+    const SEARCHES: usize = 40;
+    let tracker = start_with(&[("WORKERS", "2")]);
+    fill_with_slow_messages(&tracker);
+    let client = tracker.client();
+    let ended = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..SEARCHES {
+            let (client, ended) = (&client, &ended);
+            scope.spawn(move || {
+                // It may be broken off by the stop.
+                let _ = client.send("GET", "/api/errors?search=x", b"");
+                ended.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        wait_for("the first of them to end", || (ended.load(Ordering::Relaxed) > 0).then_some(()));
+        for _ in 0..5 {
+            let asked = Instant::now();
+            assert_eq!(tracker.client().get("/health").status, 200);
+            assert!(asked.elapsed() < HEALTH_TIME_MAX, "health took {:?}", asked.elapsed());
+        }
+        assert!(ended.load(Ordering::Relaxed) < SEARCHES, "the searches were not slow enough to show anything");
+        let asked = Instant::now();
+        assert!(tracker.service.terminate().success());
+        assert!(asked.elapsed() < STOP_TIME_MAX, "it took {:?} to stop", asked.elapsed());
+    });
 }
