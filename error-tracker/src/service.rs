@@ -54,6 +54,7 @@ fn run(env: Env) -> Result<(), Failure> {
         trust_proxy: config.settings.trust_proxy,
         socket: db::with_suffix(&config.settings.database_path, ".sock"),
         workers: config.settings.workers,
+        stop: stop.clone(),
     };
     let context = || Context::new(Arc::clone(&shared));
     let server = Server::start(server_config, ROUTES, context, Arc::new(gate), writer, http)
@@ -71,7 +72,7 @@ fn run(env: Env) -> Result<(), Failure> {
     }
     writer_threads.stop();
     log::info!("stopped");
-    Ok(())
+    stop.failure().map_or(Ok(()), |why| Err(Failure::Other(why.into())))
 }
 
 fn start_alerter(

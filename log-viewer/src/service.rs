@@ -69,6 +69,7 @@ fn run(env: Env) -> Result<(), Failure> {
         trust_proxy: config.settings.trust_proxy,
         socket: db::with_suffix(&config.settings.database_path, ".sock"),
         workers: config.settings.workers,
+        stop: stop.clone(),
     };
     let context = || Context::new(Arc::clone(&shared));
     let server = Server::start(server_config, ROUTES, context, Arc::new(gate), writer, http)
@@ -84,5 +85,5 @@ fn run(env: Env) -> Result<(), Failure> {
     let _ = tailer.join();
     writer_threads.stop();
     log::info!("stopped");
-    Ok(())
+    stop.failure().map_or(Ok(()), |why| Err(Failure::Other(why.into())))
 }

@@ -24,6 +24,7 @@ use crate::http::response::Response;
 use crate::http::router::{self, Access, Found, Route};
 use crate::http::screen::{GREETING_TARGET, Screen, ScreenConfig};
 use crate::http::stream::{Outlet, STREAM_MARK, Stream};
+use crate::shutdown::Stop;
 use crate::writer::Writer;
 
 /// A handler parses, asks SQLite and renders; none recurses with its input.
@@ -48,6 +49,8 @@ pub struct ServerConfig {
     pub socket: PathBuf,
     /// Requests that may take long, at a time. One worker more answers what is public.
     pub workers: usize,
+    /// Told when nothing can be answered any more.
+    pub stop: Stop,
 }
 
 /// A running server.
@@ -66,6 +69,7 @@ struct Shared<C: 'static> {
     writer: Writer,
     metrics: Arc<HttpMetrics>,
     queue: Queue<Asked<C>>,
+    stop: Stop,
     /// The service stops, and has waited long enough for the requests that are here.
     giving_up: Arc<AtomicBool>,
 }
@@ -89,7 +93,7 @@ impl Server {
         writer: Writer,
         metrics: Arc<HttpMetrics>,
     ) -> io::Result<Self> {
-        let ServerConfig { address, connections_max, trust_proxy, socket, workers } = config;
+        let ServerConfig { address, connections_max, trust_proxy, socket, workers, stop } = config;
         let (socket, folder) = short_name(socket)?;
         let listener = listen_privately(&socket)?;
         let inner = Arc::new(tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?);
@@ -99,6 +103,7 @@ impl Server {
             writer,
             metrics: Arc::clone(&metrics),
             queue: Queue::new(workers),
+            stop: stop.clone(),
             giving_up: Arc::clone(&giving_up),
         });
         let workers = (0..=workers)
@@ -111,7 +116,7 @@ impl Server {
             })
             .collect::<Result<_, _>>()?;
         let local = socket.clone();
-        let screen = Screen::open(ScreenConfig { address, connections_max, trust_proxy, local }, admit, metrics)?;
+        let screen = Screen::open(ScreenConfig { address, connections_max, trust_proxy, local, stop }, admit, metrics)?;
         Ok(Self { screen, inner, workers, giving_up, socket, _folder: folder })
     }
 
@@ -162,8 +167,12 @@ fn listen_privately(path: &Path) -> io::Result<UnixListener> {
 }
 
 fn work<C>(server: &tiny_http::Server, shared: &Shared<C>, context: &C) {
-    // An error here is the word to stop.
-    while let Ok(raw) = server.recv() {
+    loop {
+        let raw = match server.recv() {
+            Ok(raw) => raw,
+            // The word to stop, unless nobody gave it.
+            Err(error) => return shared.stop.fail(format!("tiny_http accepts no more: {error}")),
+        };
         if raw.url() == GREETING_TARGET {
             send(raw, &Response::no_content());
             continue;

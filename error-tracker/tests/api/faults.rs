@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::testing::{Client, Connection, Service, TempDir, wait_for};
 use rusqlite::OpenFlags;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::Value;
 
 use crate::{KEY, Tracker, binary, database_in, report, start, start_in};
@@ -401,17 +401,23 @@ fn idle_and_slow_connections_do_not_prevent_the_stop() {
     drop((idle, half));
 }
 
-/// Runs a service that must not start; what it says.
+/// Runs a service that must not start; its exit code and what it says.
 #[track_caller]
-fn is_refused(mut command: Command, database: &Path, port: u16) -> String {
+fn gives_up(mut command: Command, database: &Path, port: u16) -> (Option<i32>, String) {
     let command = command.env_clear().env("API_KEY", KEY).env("DATABASE_PATH", database);
     command.env("BIND_ADDRESS", "127.0.0.1").env("PORT", port.to_string());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let ended = wait_for("the service to give up", || child.try_wait().unwrap());
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(ended.code(), Some(1), "{said}");
     assert!(!said.contains("panicked"), "{said}");
+    (ended.code(), said)
+}
+
+#[track_caller]
+fn is_refused(command: Command, database: &Path, port: u16) -> String {
+    let (code, said) = gives_up(command, database, port);
+    assert_eq!(code, Some(1), "{said}");
     said
 }
 
@@ -459,6 +465,43 @@ fn a_database_of_a_newer_version_is_refused() {
     conn.close().unwrap();
     let said = is_refused(Command::new(binary()), &database, 0);
     assert!(said.contains("schema version 99 is newer"), "{said}");
+}
+
+#[test]
+fn too_few_file_descriptors_for_its_connections_are_refused() {
+    let folder = TempDir::new();
+    let mut command = Command::new("prlimit");
+    command.arg("--nofile=300").arg(binary());
+    let (code, said) = gives_up(command, &database_in(&folder), 0);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("MAX_CONNECTIONS") && said.contains("300"), "{said}");
+}
+
+/// Whatever takes its descriptors away: a service that cannot answer any more ends, so that it is started anew.
+#[test]
+fn without_a_way_to_its_workers_it_ends() {
+    let Tracker { service, folder: _folder } = start();
+    let descriptors = PathBuf::from(format!("/proc/{}/fd", service.pid()));
+    let free: Vec<_> = (0..).filter(|number: &u64| !descriptors.join(number.to_string()).exists()).take(20).collect();
+    let pid = process(&service.pid().to_string());
+    let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let request = service.client(KEY).request("GET", "/health", b"");
+    // At one of these limits a client is accepted, and a way to the workers opened, but not their end of it.
+    for number in free {
+        let limit = Rlimit { current: Some(number + 1), maximum };
+        rustix::process::prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+        for _ in 0..3 {
+            // It may have ended already.
+            let Ok(mut stream) = TcpStream::connect(service.address()) else { break };
+            stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+            // Whether it is answered, or accepted at all, does not matter here.
+            let _ = stream.write_all(&request).and_then(|()| stream.read(&mut [0]));
+        }
+        if service.log().iter().any(|line| line.contains("level=error")) {
+            break;
+        }
+    }
+    assert_eq!(service.wait().code(), Some(1));
 }
 
 #[test]

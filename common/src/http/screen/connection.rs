@@ -426,6 +426,9 @@ impl<'c> Client<'c> {
             }
             Ok(Answer::Streamed { complete }) => Ok(complete && keep_open && !is_http10),
             Err(error) => {
+                if error.kind() == ErrorKind::ConnectionRefused {
+                    self.shared.config.stop.fail("the way to the workers is gone");
+                }
                 log::warn!("no worker answered: {error}");
                 let busy = ApiError::unavailable(1, "The service is busy, try again");
                 Err(End::Refused(busy, Refusal::WorkersBusy))

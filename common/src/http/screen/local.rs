@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Requests behind the screen at a time. Each costs tiny_http a thread; a commit shared by so many is cheap enough.
-const LOCAL_CONNECTIONS_MAX: usize = 64;
+pub(super) const LOCAL_CONNECTIONS_MAX: usize = 64;
 /// How long a request waits for a free connection, and for the greeting of a new one.
 const WAIT: Duration = Duration::from_secs(5);
 /// How long an answer may take: longer than any query, write or wait behind the screen.

@@ -21,10 +21,11 @@ use std::time::{Duration, Instant};
 use crate::http::error::ApiError;
 use crate::http::gate::Admit;
 use crate::http::metrics::{HttpMetrics, Refusal};
+use crate::shutdown::Stop;
 
 use connection::{Connection, RECEIVING, WRITING};
 pub(crate) use local::GREETING_TARGET;
-use local::LocalPool;
+use local::{LOCAL_CONNECTIONS_MAX, LocalPool};
 use memory::{Memory, Share};
 
 /// Connections that may wait in the kernel to be accepted.
@@ -49,6 +50,9 @@ const LARGE_ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How often it is looked meanwhile whether a client has stalled.
 const STALL_CHECK: Duration = Duration::from_millis(20);
 
+/// File descriptors of the ways to the workers: tiny_http's end of each is open twice.
+pub(crate) const LOCAL_DESCRIPTORS_MAX: usize = 3 * LOCAL_CONNECTIONS_MAX;
+
 /// How the screen is set up.
 pub struct ScreenConfig {
     /// Where clients connect.
@@ -59,6 +63,8 @@ pub struct ScreenConfig {
     pub trust_proxy: bool,
     /// Where tiny_http listens.
     pub local: PathBuf,
+    /// Told when tiny_http listens no more.
+    pub stop: Stop,
 }
 
 /// The open port and its threads.
