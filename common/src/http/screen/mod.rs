@@ -210,9 +210,9 @@ impl Shared {
     fn serve_connections(self: Arc<Self>, first: Arc<Connection>) {
         let mut next = Some(first);
         while let Some(connection) = next {
+            let slot = Slot { shared: &self, id: connection.id };
             connection::serve(&self, &connection);
-            self.free_slot(connection.id);
-            drop(connection);
+            drop((slot, connection));
             next = self.next_arrival();
         }
     }
@@ -292,6 +292,58 @@ impl Shared {
     }
 }
 
+/// A connection's place. It is free again whatever becomes of its thread.
+struct Slot<'s> {
+    shared: &'s Shared,
+    id: u64,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.shared.free_slot(self.id);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::http::head::Head;
+    use crate::testing::{PATIENCE, wait_for};
+
+    /// A mistake of ours.
+    struct Panics;
+
+    impl Admit for Panics {
+        fn admit(&self, _: &Head<'_>, _: IpAddr) -> Result<usize, (ApiError, Refusal)> {
+            panic!("a gate of a test panics")
+        }
+    }
+
+    #[test]
+    fn a_panic_keeps_no_place() {
+        let metrics = Arc::new(HttpMetrics::new::<()>(&[]));
+        let config = ScreenConfig {
+            address: "127.0.0.1:0".parse().expect("an address"),
+            connections_max: 2,
+            trust_proxy: false,
+            local: PathBuf::new(),
+            stop: Stop::new(),
+        };
+        let screen = Screen::open(config, Arc::new(Panics), Arc::clone(&metrics)).expect("a port");
+        for _ in 0..5 {
+            let mut client = TcpStream::connect(screen.address().expect("an address")).expect("a connection");
+            client.set_read_timeout(Some(PATIENCE)).expect("a setting");
+            client.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("a request");
+            assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
+        }
+        wait_for("their places to be free", || (metrics.connections.load(Ordering::Relaxed) == 0).then_some(()));
+        screen.close(Duration::ZERO);
+    }
 }
