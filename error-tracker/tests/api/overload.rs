@@ -1,5 +1,6 @@
 //! More than can be served at once: whoever can be answered is, soon, and the rest is told so.
 
+use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -122,5 +123,26 @@ fn many_slow_searches_keep_neither_health_nor_the_stop_waiting() {
         let asked = Instant::now();
         assert!(tracker.service.terminate().success());
         assert!(asked.elapsed() < STOP_TIME_MAX, "it took {:?} to stop", asked.elapsed());
+    });
+}
+
+#[test]
+fn a_burst_leaves_nothing_behind() {
+    let tracker = start();
+    assert_eq!(tracker.client().get("/api/errors").status, 200);
+    let count = |what: &str| fs::read_dir(format!("/proc/{}/{what}", tracker.service.pid())).unwrap().count();
+    let before = (count("fd"), count("task"));
+    let request = tracker.client().request("POST", "/api/errors", report("burst").to_string().as_bytes());
+    let mut most = 0;
+    for _ in 0..10 {
+        let mut burst = hold(&tracker, 100, &request);
+        most = most.max(count("fd"));
+        assert!(burst.iter_mut().all(|connection| connection.read_answer(false).unwrap().status < 300));
+    }
+    assert!(most > before.0 + 50, "{most} descriptors are no burst");
+    // A worker may have opened its database connection meanwhile.
+    let (descriptors_max, threads_max) = (before.0 + 12, before.1 + 4);
+    wait_for("descriptors and threads to be given back", || {
+        (count("fd") <= descriptors_max && count("task") <= threads_max).then_some(())
     });
 }

@@ -4,12 +4,14 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Requests behind the screen at a time. Each costs tiny_http a thread; a commit shared by so many is cheap enough.
 pub(super) const LOCAL_CONNECTIONS_MAX: usize = 64;
 /// How long a request waits for a free connection, and for the greeting of a new one.
 const WAIT: Duration = Duration::from_secs(5);
+/// A connection that was not needed for so long is closed.
+const IDLE_MAX: Duration = Duration::from_secs(10);
 /// How long an answer may take: longer than any query, write or wait behind the screen.
 pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -27,7 +29,8 @@ pub(super) struct LocalPool {
 
 #[derive(Default)]
 struct State {
-    idle: Vec<UnixStream>,
+    /// Each with the time since when; the last one returned comes last.
+    idle: Vec<(Instant, UnixStream)>,
     open: usize,
     /// One of them is being opened. Of several that arrive at once tiny_http gives more than one to a waiting thread, and
     /// those behind the first wait until that one is closed: for ever.
@@ -35,6 +38,13 @@ struct State {
 }
 
 impl State {
+    /// Closes what was not needed for a while, so that a burst leaves nothing behind.
+    fn close_unused(&mut self) {
+        let unused = self.idle.iter().take_while(|(since, _)| since.elapsed() >= IDLE_MAX).count();
+        self.idle.drain(..unused);
+        self.open -= unused;
+    }
+
     const fn has_none(&self) -> bool {
         self.idle.is_empty() && (self.is_opening || self.open >= LOCAL_CONNECTIONS_MAX)
     }
@@ -58,7 +68,7 @@ impl LocalPool {
             .wait_timeout_while(lock(&self.state), WAIT, |state| state.has_none())
             .unwrap_or_else(PoisonError::into_inner);
         // The last one returned is the one whose thread and buffers are warm.
-        if let Some(stream) = state.idle.pop() {
+        if let Some((_, stream)) = state.idle.pop() {
             return Ok(Local { pool: self, stream: Some(stream), reusable: false });
         }
         if state.has_none() {
@@ -73,6 +83,11 @@ impl LocalPool {
         let mut local = Local { pool: self, stream: None, reusable: false };
         local.stream = Some(opened?);
         Ok(local)
+    }
+
+    /// Closes connections that were not needed for a while.
+    pub(super) fn close_unused(&self) {
+        lock(&self.state).close_unused();
     }
 
     /// Opens a connection and waits until a thread of tiny_http serves it.
@@ -108,9 +123,10 @@ impl Drop for Local<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.pool.state);
         match self.stream.take() {
-            Some(stream) if self.reusable => state.idle.push(stream),
+            Some(stream) if self.reusable => state.idle.push((Instant::now(), stream)),
             _ => state.open -= 1,
         }
+        state.close_unused();
         drop(state);
         self.pool.returned.notify_one();
     }

@@ -215,6 +215,8 @@ impl Shared {
             drop((slot, connection));
             next = self.next_arrival();
         }
+        // The last thread to go after a burst finds what the burst has opened.
+        self.local.close_unused();
     }
 
     fn next_arrival(&self) -> Option<Arc<Connection>> {
