@@ -390,8 +390,8 @@ fn run_all(conn: &Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Errors of the disk and the file, not of one job.
-fn is_storage(error: &rusqlite::Error) -> bool {
+/// Errors of the disk and the file, not of one job or query.
+pub(crate) fn is_storage(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(

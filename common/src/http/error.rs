@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use crate::http::request::Methods;
 use crate::http::response::Response;
 use crate::json::Invalid;
 use crate::query::BadEscape;
-use crate::writer::WriteError;
+use crate::writer::{WriteError, is_storage};
 
 /// Why a request got no success, for the caller.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub enum Kind {
     /// Nothing is there.
     NotFound,
     /// Something is there, but not for this method; names the ones it has.
-    WrongMethod(&'static str),
+    WrongMethod(Methods),
     /// The request did not arrive in time.
     TooSlow,
     /// The body is over the limit.
@@ -116,7 +117,7 @@ impl ApiError {
         let body = Body { detail: &self.detail, reason: self.reason.as_deref(), retry_after };
         let response = Response::json(self.status(), &body);
         match (self.kind, retry_after) {
-            (Kind::WrongMethod(allow), _) => response.with_header("allow", allow),
+            (Kind::WrongMethod(methods), _) => response.with_header("allow", methods.to_string()),
             (_, Some(seconds)) => response.with_header("retry-after", seconds.to_string()),
             _ => response,
         }
@@ -161,15 +162,9 @@ impl From<rusqlite::Error> for ApiError {
             return Self::unavailable(5, "The query took too long, ask for less");
         }
         log::error!("query failed: {error}");
-        match error.sqlite_error_code() {
-            Some(
-                rusqlite::ErrorCode::DatabaseBusy
-                | rusqlite::ErrorCode::DatabaseLocked
-                | rusqlite::ErrorCode::SystemIoFailure
-                | rusqlite::ErrorCode::CannotOpen
-                | rusqlite::ErrorCode::OutOfMemory,
-            ) => Self::unavailable(5, "The database cannot be read for now"),
-            _ => Self::new(Kind::Internal, "Internal server error"),
+        if is_storage(&error) {
+            return Self::unavailable(5, "The database cannot be read for now");
         }
+        Self::new(Kind::Internal, "Internal server error")
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::http::error::{ApiError, Kind};
 use crate::http::reply::Reply;
-use crate::http::request::{Method, Request};
+use crate::http::request::{Method, Methods, Request};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,17 +73,11 @@ pub fn find<'r, C, S: AsRef<str>>(routes: &'r [Route<C>], method: Method, segmen
 
 /// The 405 for a path, naming the methods it has.
 pub fn wrong_method<C, S: AsRef<str>>(routes: &[Route<C>], segments: &[S]) -> ApiError {
-    let allows = |method| routes.iter().any(|r| r.method == method && match_path(r.path, segments).is_some());
-    let allow = match (allows(Method::Get), allows(Method::Post), allows(Method::Delete)) {
-        (true, true, true) => "GET, HEAD, POST, DELETE",
-        (true, true, false) => "GET, HEAD, POST",
-        (true, false, true) => "GET, HEAD, DELETE",
-        (true, false, false) => "GET, HEAD",
-        (false, true, true) => "POST, DELETE",
-        (false, true, false) => "POST",
-        (false, false, _) => "DELETE",
-    };
-    ApiError::new(Kind::WrongMethod(allow), "Method not allowed")
+    let mut methods = Methods::default();
+    for route in routes.iter().filter(|route| match_path(route.path, segments).is_some()) {
+        methods.add(route.method);
+    }
+    ApiError::new(Kind::WrongMethod(methods), "Method not allowed")
 }
 
 fn match_path<S: AsRef<str>>(pattern: &str, segments: &[S]) -> Option<i64> {
@@ -154,5 +148,9 @@ mod tests {
         assert!(matches!(find(ROUTES, Method::Delete, &["api", "errors"]), Found::WrongMethod));
         let response = wrong_method(ROUTES, &["api", "errors"]).response();
         assert!(response.headers.iter().any(|(name, value)| *name == "allow" && value == "GET, HEAD, POST"));
+        let all = [Method::Get, Method::Post, Method::Delete, Method::Options].map(|method| route(method, "/"));
+        let response = wrong_method(&all, &[""]).response();
+        let allow = response.headers.iter().find(|(name, _)| *name == "allow").map(|(_, value)| &**value);
+        assert_eq!(allow, Some("GET, HEAD, POST, DELETE, OPTIONS"));
     }
 }

@@ -302,7 +302,7 @@ impl<'c> Client<'c> {
                     Framing::Length(length) => usize::try_from(length).ok().filter(|n| *n <= input.len() - head_bytes),
                     Framing::Chunked => None,
                 };
-                let Some(body_bytes) = body_bytes.filter(|_| head.keep_alive) else {
+                let Some(body_bytes) = body_bytes.filter(|_| head.keep_alive && !head.is_http10) else {
                     return Err(End::Refused(error, refusal));
                 };
                 self.shared.metrics.refused(refusal);
