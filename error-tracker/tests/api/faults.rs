@@ -401,6 +401,25 @@ fn idle_and_slow_connections_do_not_prevent_the_stop() {
     drop((idle, half));
 }
 
+#[test]
+fn whoever_has_knocked_before_the_stop_is_answered() {
+    let tracker = start();
+    tracker.service.signal(Signal::STOP);
+    let request = tracker.client().request("GET", "/api/projects", b"");
+    let mut knocked: Vec<_> = (0..200)
+        .map(|_| {
+            let mut connection = Connection::open(tracker.address()).unwrap();
+            connection.write(&request).unwrap();
+            connection
+        })
+        .collect();
+    tracker.service.signal(Signal::TERM);
+    tracker.service.signal(Signal::CONT);
+    let answers: Vec<_> = knocked.iter_mut().map(|connection| connection.read_answer(false).unwrap().status).collect();
+    assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
+    assert!(tracker.service.wait().success());
+}
+
 /// Runs a service that must not start; its exit code and what it says.
 #[track_caller]
 fn gives_up(mut command: Command, database: &Path, port: u16) -> (Option<i32>, String) {

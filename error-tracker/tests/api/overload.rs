@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::testing::{Connection, wait_for};
+use rusqlite::OpenFlags;
 use serde_json::Value;
 
 use crate::{KEY, Tracker, report, start, start_with};
@@ -145,4 +146,28 @@ fn a_burst_leaves_nothing_behind() {
     wait_for("descriptors and threads to be given back", || {
         (count("fd") <= descriptors_max && count("task") <= threads_max).then_some(())
     });
+}
+
+#[test]
+fn whoever_is_turned_away_reads_why() {
+    let tracker = start_with(&[("MAX_CONNECTIONS", "2")]);
+    let other = rusqlite::Connection::open_with_flags(tracker.database(), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting =
+        hold(&tracker, 2, &tracker.client().request("POST", "/api/errors", report("a").to_string().as_bytes()));
+    let large = tracker.client().request("POST", "/api/errors", large_report("b").to_string().as_bytes());
+    let mut turned_away = 0;
+    wait_for("both places to be taken", || {
+        for _ in 0..5 {
+            let mut connection = Connection::open(tracker.address()).unwrap();
+            for piece in large.chunks(1 << 10) {
+                connection.write(piece).unwrap();
+            }
+            let answer = connection.read_answer(false).unwrap();
+            assert_eq!(answer.status, 503);
+            turned_away += usize::from(answer.detail().contains("Too many connections"));
+        }
+        (turned_away > 0).then_some(())
+    });
+    drop(waiting);
 }

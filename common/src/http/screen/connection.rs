@@ -111,11 +111,25 @@ impl Connection {
         }
     }
 
-    /// Answers without reading, for want of a slot.
+    /// Answers without waiting, for want of a slot. What the client sends must be swallowed for a while.
     pub(super) fn turn_away(&self, error: &ApiError) {
         // One small answer fits the socket's buffer; a client that is gone already needs none.
         let _ = self.socket.set_nonblocking(true);
         let _ = (&self.socket).write(&error.response().to_http(false, true));
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Swallows what is here of one that was turned away; whether more may come.
+    pub(super) fn swallow(&self) -> bool {
+        let mut input = [0; READ_BYTES];
+        for _ in 0..DRAIN_BYTES_MAX / READ_BYTES {
+            match (&self.socket).read(&mut input) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            }
+        }
+        false
     }
 
     pub(super) fn set_state(&self, state: u64) {

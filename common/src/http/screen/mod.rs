@@ -1,9 +1,10 @@
 //! The screen owns the port. tiny_http cannot face strangers (docs/decisions/0002-screen.md), so it listens on a private
 //! Unix socket, and what reaches it has been read here: complete, well-formed, admitted, one request at a time.
 //!
-//! A thread per connection, taken from a bounded pool. [`connection`] serves one client; [`local`] is the way to tiny_http,
+//! A thread per connection, taken from a bounded pool. [`accept`] lets clients in, [`connection`] serves one client; [`local`] is the way to tiny_http,
 //! [`answer`] the way back.
 
+mod accept;
 mod answer;
 mod connection;
 mod local;
@@ -11,14 +12,16 @@ mod memory;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::http::error::ApiError;
+use rustix::event::{EventfdFlags, eventfd};
+
 use crate::http::gate::Admit;
 use crate::http::metrics::{HttpMetrics, Refusal};
 use crate::shutdown::Stop;
@@ -36,8 +39,6 @@ const STACK_BYTES: usize = 96 << 10;
 const THREAD_IDLE_MAX: Duration = Duration::from_secs(10);
 /// How long a new connection waits for the place of an evicted one.
 const EVICTION_WAIT: Duration = Duration::from_millis(500);
-/// How long `accept` pauses after it failed, for want of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// All bodies in flight that are not small, together.
 const LARGE_BODIES_BYTES_MAX: usize = 4 << 20;
@@ -72,6 +73,7 @@ pub struct Screen {
     shared: Arc<Shared>,
     listener: Arc<TcpListener>,
     accepting: JoinHandle<()>,
+    wake: Arc<OwnedFd>,
 }
 
 struct Shared {
@@ -113,14 +115,16 @@ impl Screen {
             arrivals: Mutex::default(),
             arrived: Condvar::new(),
         });
+        listener.set_nonblocking(true)?;
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let accepting = {
-            let (shared, listener) = (Arc::clone(&shared), Arc::clone(&listener));
+            let (shared, listener, wake) = (Arc::clone(&shared), Arc::clone(&listener), Arc::clone(&wake));
             thread::Builder::new()
                 .name("accept".into())
                 .stack_size(STACK_BYTES)
-                .spawn(move || accept_until_stopped(&shared, &listener))?
+                .spawn(move || accept::until_stopped(&shared, &listener, &wake))?
         };
-        Ok(Self { shared, listener, accepting })
+        Ok(Self { shared, listener, accepting, wake })
     }
 
     /// The address in use; tells the port when 0 was asked for.
@@ -131,9 +135,10 @@ impl Screen {
     /// Accepts no more, lets requests in progress be answered for up to `patience`, and closes everything.
     pub fn close(self, patience: Duration) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Ends the blocked accept. Fails only on a listener that is closed already.
-        let _ = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both);
+        // An event counter that nobody else writes to takes one.
+        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
         let _ = self.accepting.join();
+        drop(self.listener);
         let deadline = Instant::now() + patience;
         let mut slots = lock(&self.shared.slots);
         // A client whose request has begun to arrive still gets its answer.
@@ -147,37 +152,13 @@ impl Screen {
     }
 }
 
-fn accept_until_stopped(shared: &Arc<Shared>, listener: &TcpListener) {
-    let mut next_id = 0;
-    loop {
-        let accepted = listener.accept();
-        if shared.stopping.load(Ordering::SeqCst) {
-            return;
-        }
-        match accepted {
-            Ok((socket, peer)) => {
-                next_id += 1;
-                shared.take_in(next_id, socket, peer);
-            }
-            // The client went away between its knock and our opening.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                log::warn!("accept failed, trying again: {error}");
-                shared.metrics.refused(Refusal::AcceptFailed);
-                shared.evict_oldest();
-                thread::sleep(ACCEPT_PAUSE);
-            }
-        }
-    }
-}
-
 impl Shared {
-    fn take_in(self: &Arc<Self>, id: u64, socket: TcpStream, peer: SocketAddr) {
-        let connection = Arc::new(Connection::new(id, socket, peer.ip()));
+    /// Finds a place and a thread for a connection, or gives it back to be turned away.
+    fn take_in(self: &Arc<Self>, connection: Arc<Connection>) -> Result<(), Arc<Connection>> {
+        let id = connection.id;
         if !self.make_room() {
             self.metrics.refused(Refusal::ConnectionsFull);
-            connection.turn_away(&ApiError::unavailable(1, "Too many connections, try again"));
-            return;
+            return Err(connection);
         }
         lock(&self.slots).insert(id, Arc::clone(&connection));
         self.metrics.connections.fetch_add(1, Ordering::Relaxed);
@@ -186,6 +167,7 @@ impl Shared {
             self.metrics.refused(Refusal::ConnectionsFull);
             self.free_slot(id);
         }
+        Ok(())
     }
 
     /// Gives the connection to an idle thread, or to a new one.
@@ -313,9 +295,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::IpAddr;
+    use std::net::{IpAddr, TcpStream};
 
     use super::*;
+    use crate::http::error::ApiError;
     use crate::http::head::Head;
     use crate::testing::{PATIENCE, wait_for};
 
