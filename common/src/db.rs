@@ -6,7 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,13 @@ use crate::http::metrics::Page;
 
 /// How long SQLite waits for another process's lock (an operator's shell, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the writer does: everybody who writes waits with it.
+const WRITER_BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest a reader's query may run: a long read holds the write-ahead log open and a worker busy.
 pub const QUERY_TIME_MAX: Duration = Duration::from_secs(5);
-/// SQLite asks whether to go on after so many steps of its virtual machine, about every millisecond.
-const STEPS_BETWEEN_CHECKS: i32 = 20_000;
+/// SQLite asks whether to go on after so many steps of its virtual machine. A row takes ten or so; few enough that rows of
+/// 256 KB, each searched through, do not put the question off.
+const STEPS_BETWEEN_CHECKS: i32 = 500;
 /// The writer's page cache, KiB: it holds the hot index pages.
 const WRITER_CACHE_KIB: u32 = 2048;
 /// A reader's page cache, KiB: lists and searches stream through it, a larger one gains nothing (the kernel caches too).
@@ -62,6 +65,7 @@ impl std::error::Error for OpenError {}
 /// An open database: where it is, and the lock that keeps a second process out.
 pub struct Database {
     path: PathBuf,
+    ending: Arc<AtomicBool>,
     _lock: File,
 }
 
@@ -83,12 +87,18 @@ impl Database {
         prepare_file(&conn, folder).map_err(about)?;
         migrate(&mut conn, path, current, migrations)?;
         shrink_if_original(&conn);
-        Ok((Self { path: path.to_owned(), _lock: lock }, conn))
+        conn.busy_timeout(WRITER_BUSY_TIMEOUT).map_err(about)?;
+        Ok((Self { path: path.to_owned(), ending: Arc::default(), _lock: lock }, conn))
     }
 
     /// A read-only connection.
     pub fn reader(&self) -> rusqlite::Result<Reader> {
-        Reader::open(&self.path)
+        Reader::open(&self.path, Arc::clone(&self.ending))
+    }
+
+    /// Breaks off all queries that have a time limit, for good: nobody waits for them any longer.
+    pub fn end_queries(&self) {
+        self.ending.store(true, Ordering::Relaxed);
     }
 
     /// Appends the sizes of the database file and of its write-ahead log.
@@ -108,20 +118,23 @@ pub struct Reader {
 
 /// Deadlines are milliseconds since the first one was set.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// The deadline of a query that may take as long as it does.
+const NO_LIMIT: u64 = u64::MAX;
 
 impl Reader {
-    fn open(path: &Path) -> rusqlite::Result<Self> {
+    fn open(path: &Path, ending: Arc<AtomicBool>) -> rusqlite::Result<Self> {
         let mut conn =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
         keep_plans(&conn)?;
         conn.execute_batch(&format!("PRAGMA query_only = ON; PRAGMA cache_size = -{READER_CACHE_KIB};"))?;
-        let deadline = Arc::new(AtomicU64::new(u64::MAX));
+        let deadline = Arc::new(AtomicU64::new(NO_LIMIT));
         let seen = Arc::clone(&deadline);
-        conn.progress_handler(
-            STEPS_BETWEEN_CHECKS,
-            Some(move || EPOCH.elapsed().as_millis() as u64 > seen.load(Ordering::Relaxed)),
-        )?;
+        let is_over = move || {
+            let deadline = seen.load(Ordering::Relaxed);
+            deadline != NO_LIMIT && (ending.load(Ordering::Relaxed) || EPOCH.elapsed().as_millis() as u64 > deadline)
+        };
+        conn.progress_handler(STEPS_BETWEEN_CHECKS, Some(is_over))?;
         Ok(Self { conn, deadline })
     }
 
@@ -367,7 +380,10 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use rusqlite::ErrorCode;
+    use rusqlite::functions::{Context, FunctionFlags};
 
     use super::*;
     use crate::testing::TempDir;
@@ -426,7 +442,7 @@ mod tests {
         let (_database, conn) = Database::open(&path, &[FIRST, SECOND]).expect("migrated");
         assert_eq!(one::<u32>(&conn, "SELECT id FROM parents"), 7);
         assert_eq!(one::<u32>(&conn, "PRAGMA foreign_keys"), 1);
-        let copy = Reader::open(&folder.path().join("x.db.before-schema-2")).expect("the copy");
+        let copy = Reader::open(&folder.path().join("x.db.before-schema-2"), Arc::default()).expect("the copy");
         assert_eq!(one::<String>(&copy, "SELECT value FROM _meta WHERE key = 'schema_version'"), "1");
     }
 
@@ -508,7 +524,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&target).expect("the older backup"), "an older backup");
 
         backup(&path, &target).expect("a backup");
-        let copy = Reader::open(&target).expect("the copy");
+        let copy = Reader::open(&target, Arc::default()).expect("the copy");
         assert_eq!(one::<u32>(&copy, "SELECT count(*) FROM parents"), 1, "what was committed");
         assert!(!names(&folder).iter().any(|name| name.contains("unfinished")), "{:?}", names(&folder));
     }
@@ -551,5 +567,26 @@ mod tests {
             .expect("a file of another program");
         let (_database, conn) = Database::open(&path, &[FIRST]).expect("a database");
         assert_eq!(one::<u32>(&conn, "PRAGMA auto_vacuum"), 2);
+    }
+
+    #[test]
+    fn the_time_limit_holds_though_each_row_takes_long() {
+        let folder = TempDir::new();
+        let (database, _) = Database::open(&folder.path().join("x.db"), &[]).expect("a database");
+        let reader = database.reader().expect("a reader");
+        let slow = |_: &Context<'_>| {
+            thread::sleep(Duration::from_millis(1));
+            Ok(1)
+        };
+        reader.create_scalar_function("slow", 0, FunctionFlags::SQLITE_UTF8, slow).expect("a function");
+        let deadline = EPOCH.elapsed() + Duration::from_millis(10);
+        reader.deadline.store(deadline.as_millis() as u64, Ordering::Relaxed);
+        let began = Instant::now();
+        let rows =
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 5000) SELECT sum(slow()) FROM n";
+        let outcome = reader.query_row(rows, [], |row| row.get::<_, i64>(0));
+        let error = outcome.expect_err("it takes 5 s");
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted));
+        assert!(began.elapsed() < Duration::from_millis(500), "it took {:?}", began.elapsed());
     }
 }

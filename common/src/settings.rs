@@ -4,11 +4,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::env::Env;
+use crate::http::screen::LOCAL_DESCRIPTORS_MAX;
+use crate::process;
 
 /// More workers than this only make a small machine switch between them.
 const WORKERS_MAX: usize = 64;
 /// Each connection is a thread; this many fill the memory limit.
 const CONNECTIONS_MAX: usize = 1024;
+
+/// File descriptors of a worker: its database connection's.
+const WORKER_DESCRIPTORS: usize = 3;
+/// File descriptors of everything else: the log, the writer, streams and their database connections, mail.
+const OTHER_DESCRIPTORS: usize = 100;
 
 /// What one service sets differently from another.
 pub struct Defaults {
@@ -40,7 +47,7 @@ pub struct Settings {
 impl Settings {
     /// Reads them; problems stay in `env`.
     pub fn read(env: &mut Env, defaults: &Defaults) -> Self {
-        Self {
+        let settings = Self {
             address: address(env),
             database_path: database_path(env, defaults),
             workers: env.integer("WORKERS", 4, 1..=WORKERS_MAX),
@@ -48,7 +55,20 @@ impl Settings {
             rate_limit: env.integer("RATE_LIMIT", defaults.rate_limit, 0..=1_000_000),
             trust_proxy: env.flag("TRUST_PROXY", false),
             log_level: log_level(env),
-        }
+        };
+        settings.check_descriptors(env);
+        settings
+    }
+
+    /// A service that runs out of descriptors cannot even tell its clients so.
+    fn check_descriptors(&self, env: &mut Env) {
+        let besides = LOCAL_DESCRIPTORS_MAX + WORKER_DESCRIPTORS * self.workers + OTHER_DESCRIPTORS;
+        let needed = self.connections_max + besides;
+        let Some(limit) = process::descriptors_max().filter(|limit| *limit < needed as u64) else { return };
+        env.problem(format!(
+            "MAX_CONNECTIONS: {} connections take {needed} open files, the limit is {limit} (ulimit -n)",
+            self.connections_max
+        ));
     }
 }
 

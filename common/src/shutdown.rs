@@ -1,7 +1,7 @@
 //! How the process is told to stop, and how everything that waits hears of it.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub struct Stop(Arc<State>);
 struct State {
     stopped: Mutex<bool>,
     changed: Condvar,
+    failure: OnceLock<String>,
 }
 
 impl Stop {
@@ -32,6 +33,23 @@ impl Stop {
     pub fn stop(&self) {
         *self.stopped() = true;
         self.0.changed.notify_all();
+    }
+
+    /// Stops because something broke without which the service is of no use: whoever supervises it starts it anew. While it
+    /// stops already, parts may well miss each other, and nothing has failed.
+    pub fn fail(&self, why: impl Into<String>) {
+        let mut stopped = self.stopped();
+        if !*stopped {
+            *stopped = true;
+            let why = self.0.failure.get_or_init(|| why.into());
+            log::error!("{why}");
+            self.0.changed.notify_all();
+        }
+    }
+
+    /// What broke, if that is why it is time to stop.
+    pub fn failure(&self) -> Option<&str> {
+        self.0.failure.get().map(String::as_str)
     }
 
     /// Whether it is time to stop.
@@ -102,6 +120,18 @@ mod tests {
             assert!(thread.join().unwrap());
         }
         assert!(stop.is_stopped() && stop.wait_timeout(LONG));
+    }
+
+    #[test]
+    fn a_failure_stops_but_a_stop_does_not_fail() {
+        let stop = Stop::new();
+        stop.fail("no way");
+        assert!(stop.is_stopped());
+        assert_eq!(stop.failure(), Some("no way"));
+        let stop = Stop::new();
+        stop.stop();
+        stop.fail("too late");
+        assert_eq!(stop.failure(), None);
     }
 
     /// Signals reach the whole process, so this test runs itself again in one of its own.

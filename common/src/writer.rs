@@ -25,6 +25,9 @@ const QUEUE_JOBS_MAX: usize = 1024;
 const QUEUE_BYTES_MAX: usize = 2 << 20;
 /// How long a caller waits for room before it is told to come back.
 const QUEUE_WAIT: Duration = Duration::from_millis(500);
+/// What has waited this long is refused, not run: its caller is about to be told that the service is busy
+/// (`ANSWER_TIME_MAX` of the screen), and must not be told that of something that is stored after all.
+const QUEUED_TIME_MAX: Duration = Duration::from_secs(10);
 /// After a failed commit, how often an otherwise idle writer tries whether the disk takes data again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// What it tries to write: as much as a large report, for a page or two still fit where a failed write has left room.
@@ -41,6 +44,8 @@ const BATCH_EDGES: [u64; 7] = [1, 4, 16, 32, 64, 128, 256];
 pub enum WriteError {
     /// The queue stayed full.
     Full,
+    /// The job's turn came too late.
+    Late,
     /// The service is stopping.
     Stopped,
     /// The database could not be written; nothing of the job was stored.
@@ -58,6 +63,7 @@ impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("the write queue is full"),
+            Self::Late => f.write_str("the write queue was too slow"),
             Self::Stopped => f.write_str("the writer has stopped"),
             Self::Storage { message, .. } => write!(f, "the database cannot be written: {message}"),
             Self::Job(error) => error.fmt(f),
@@ -100,6 +106,7 @@ where
 struct Waiting {
     job: Box<dyn Job>,
     bytes: usize,
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -201,7 +208,8 @@ impl Writer {
             return Err((WriteError::Full, done));
         }
         queue.bytes += bytes;
-        queue.jobs.push_back(Waiting { job: Box::new(TypedJob { work, done, value: None }), bytes });
+        let job = Box::new(TypedJob { work, done, value: None });
+        queue.jobs.push_back(Waiting { job, bytes, since: Instant::now() });
         if queue.jobs.len() == 1 {
             shared.queue_changed.notify_one();
         }
@@ -288,17 +296,19 @@ fn write_until_stopped(conn: &Connection, shared: &Shared) {
         figures.batches[edge].fetch_add(1, Ordering::Relaxed);
         figures.jobs.fetch_add(batch.len() as u64, Ordering::Relaxed);
 
-        let mut replies = lock(&shared.replies);
-        replies.finished.extend(batch.into_iter().zip(outcomes));
-        drop(replies);
-        shared.replies_changed.notify_one();
+        answer(shared, batch.into_iter().zip(outcomes));
     }
     if let Err(error) = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         log::warn!("checkpoint at stop failed, the next start does it: {error}");
     }
 }
 
-/// Waits for jobs and takes them. An empty batch asks for a probe; none means stopped and drained.
+fn answer(shared: &Shared, finished: impl IntoIterator<Item = Finished>) {
+    lock(&shared.replies).finished.extend(finished);
+    shared.replies_changed.notify_one();
+}
+
+/// Waits for jobs and takes them; what has waited too long is refused. An empty batch asks for a probe; none means stopped and drained.
 fn next_batch(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
     let mut queue = lock(&shared.queue);
     while queue.jobs.is_empty() {
@@ -317,18 +327,26 @@ fn next_batch(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
         }
     }
     let count = queue.jobs.len().min(BATCH_JOBS_MAX);
-    let mut batch = Vec::with_capacity(count);
+    let (mut batch, mut late) = (Vec::with_capacity(count), Vec::new());
+    let now = Instant::now();
     for waiting in queue.jobs.drain(..count).collect::<Vec<_>>() {
         queue.bytes -= waiting.bytes;
-        batch.push(waiting.job);
+        if now.duration_since(waiting.since) < QUEUED_TIME_MAX {
+            batch.push(waiting.job);
+        } else {
+            late.push((waiting.job, Err(WriteError::Late)));
+        }
     }
     drop(queue);
     shared.room.notify_all();
-    Some(batch)
+    if !late.is_empty() {
+        answer(shared, late);
+    }
+    if batch.is_empty() { next_batch(shared) } else { Some(batch) }
 }
 
-/// Commits a batch; one outcome per job. If it fails as a whole, nothing of it is stored, and each job is run again alone:
-/// then only the one that cannot be stored gets an error. That is rare, so the usual case pays for no savepoints
+/// Commits a batch; one outcome per job. If it fails, nothing of it is stored. Where one job may be the cause, each is run
+/// again alone: then only that one gets an error. That is rare, so the usual case pays for no savepoints
 /// (docs/decisions/0004-no-savepoints.md).
 fn commit(conn: &Connection, batch: &mut [Box<dyn Job>], shared: &Shared) -> Vec<Result<(), WriteError>> {
     let changes_before = conn.total_changes();
@@ -340,17 +358,17 @@ fn commit(conn: &Connection, batch: &mut [Box<dyn Job>], shared: &Shared) -> Vec
             }
             batch.iter().map(|_| Ok(())).collect()
         }
-        Err(_) if batch.len() > 1 => {
+        Err(error) if batch.len() > 1 && !concerns_all(&error) => {
             batch.iter_mut().flat_map(|job| commit(conn, std::slice::from_mut(job), shared)).collect()
         }
-        Err(error) => {
-            let error = classify(error);
-            if let WriteError::Storage { message, .. } = &error {
-                shared.figures.failures.fetch_add(1, Ordering::Relaxed);
-                note_health(shared, Some(message));
-            }
-            vec![Err(error)]
+        Err(error) if is_storage(&error) => {
+            let (full, message) = (error.sqlite_error_code() == Some(ErrorCode::DiskFull), error.to_string());
+            shared.figures.failures.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            note_health(shared, Some(&message));
+            batch.iter().map(|_| Err(WriteError::Storage { full, message: message.clone() })).collect()
         }
+        // Whatever concerns all is of the storage, so this is one job's.
+        Err(error) => vec![Err(WriteError::Job(error))],
     }
 }
 
@@ -372,8 +390,8 @@ fn run_all(conn: &Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Errors of the disk and the file, not of one job.
-fn is_storage(error: &rusqlite::Error) -> bool {
+/// Errors of the disk and the file, not of one job or query.
+pub(crate) fn is_storage(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(
@@ -390,12 +408,20 @@ fn is_storage(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn classify(error: rusqlite::Error) -> WriteError {
-    if is_storage(&error) {
-        let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
-        return WriteError::Storage { full, message: error.to_string() };
-    }
-    WriteError::Job(error)
+/// Those of them that meet every job alike: to try each alone would only wait as often for the same lock or disk. A full
+/// disk may still have room for a smaller job.
+fn concerns_all(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::NotADatabase
+        )
+    )
 }
 
 /// Logs the change from good to bad and back, once each.
@@ -565,6 +591,43 @@ mod tests {
         assert!(writer.trouble().is_some_and(|trouble| trouble.contains("locked")), "{:?}", writer.trouble());
         other.execute_batch("ROLLBACK").expect("no lock");
         wait_for("a probe", || writer.trouble().is_none().then_some(()));
+        threads.stop();
+    }
+
+    #[test]
+    fn somebody_elses_lock_is_waited_for_once_not_by_each() {
+        const JOBS: usize = 20;
+        let folder = TempDir::new();
+        let open =
+            || Connection::open_with_flags(folder.path().join("x.db"), OpenFlags::default()).expect("a database");
+        let (conn, other) = (open(), open());
+        conn.busy_timeout(Duration::from_millis(200)).expect("a setting");
+        let (writer, threads) = start_on(conn);
+        other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+        let began = Instant::now();
+        let outcomes: Vec<_> = (0..JOBS).map(|n| submit(&writer, move |tx| insert(tx, &n.to_string()))).collect();
+        for outcome in outcomes {
+            let outcome = outcome.recv().expect("an outcome");
+            assert!(matches!(outcome, Err(WriteError::Storage { full: false, .. })), "{outcome:?}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
+        other.execute_batch("ROLLBACK").expect("no lock");
+        assert_eq!(names(&writer), Vec::<String>::new(), "what was refused is not stored later");
+        threads.stop();
+    }
+
+    #[test]
+    fn what_has_waited_too_long_is_not_stored() {
+        let (writer, threads) = start();
+        let release = hold(&writer);
+        let late = submit(&writer, |tx| insert(tx, "late"));
+        let long_ago = Instant::now().checked_sub(QUEUED_TIME_MAX).expect("the machine has been up for longer");
+        lock(&writer.shared.queue).jobs[0].since = long_ago;
+        let in_time = submit(&writer, |tx| insert(tx, "in time"));
+        drop(release);
+        assert!(matches!(late.recv(), Ok(Err(WriteError::Late))));
+        assert!(matches!(in_time.recv(), Ok(Ok(()))));
+        assert_eq!(names(&writer), ["in time"]);
         threads.stop();
     }
 

@@ -2,32 +2,24 @@
 
 use common::http::request::Method::{Get, Post};
 use common::http::router::Access::{Key, Public};
-use common::http::router::{Access, Handler, Route};
+use common::http::router::Route;
 
+use crate::config::BODY_BYTES_MAX;
 use crate::context::Context;
 use crate::handlers::{alerts, errors, health, metrics, pages, projects};
 
 /// The table; order does not matter.
 pub(crate) const ROUTES: &[Route<Context>] = &[
-    route(Post, "/api/errors", Key, errors::create),
-    route(Get, "/api/errors", Key, errors::list),
-    route(Get, "/api/errors/{id}", Key, errors::show),
-    route(Post, "/api/errors/{id}/resolve", Key, errors::resolve),
-    route(Get, "/api/projects", Key, projects::list),
-    route(Get, "/api/alerts", Key, alerts::list),
-    route(Post, "/api/test-alert", Key, alerts::test),
-    route(Get, "/metrics", Key, metrics::show),
-    route(Get, "/health", Public, health::show),
-    route(Get, "/", Public, pages::index),
-    route(Get, "/index.html", Public, pages::index),
-    route(Get, "/errors/{id}", Public, pages::index),
+    Route::new(Post, "/api/errors", Key, errors::create).with_body(BODY_BYTES_MAX),
+    Route::new(Get, "/api/errors", Key, errors::list),
+    Route::new(Get, "/api/errors/{id}", Key, errors::show),
+    Route::new(Post, "/api/errors/{id}/resolve", Key, errors::resolve),
+    Route::new(Get, "/api/projects", Key, projects::list),
+    Route::new(Get, "/api/alerts", Key, alerts::list),
+    Route::new(Post, "/api/test-alert", Key, alerts::test),
+    Route::new(Get, "/metrics", Key, metrics::show),
+    Route::new(Get, "/health", Public, health::show),
+    Route::new(Get, "/", Public, pages::index),
+    Route::new(Get, "/index.html", Public, pages::index),
+    Route::new(Get, "/errors/{id}", Public, pages::index),
 ];
-
-const fn route(
-    method: common::http::request::Method,
-    path: &'static str,
-    access: Access,
-    handle: Handler<Context>,
-) -> Route<Context> {
-    Route { method, path, access, handle }
-}

@@ -15,7 +15,7 @@ use common::shutdown::{self, Stop};
 use common::writer::Writer;
 
 use crate::alerter::{Alerter, AlerterHandle};
-use crate::config::{Alerts, BODY_BYTES_MAX, Config, DEFAULTS, HELP};
+use crate::config::{Alerts, Config, DEFAULTS, HELP};
 use crate::context::{AlertSwitch, Context, Shared};
 use crate::routes::ROUTES;
 use crate::{store, timers};
@@ -47,22 +47,24 @@ fn run(env: Env) -> Result<(), Failure> {
     });
     let retention = timers::start(Arc::clone(&shared), config.retention, stop.clone())?;
 
-    let contexts = (0..config.settings.workers).map(|_| Context::new(Arc::clone(&shared))).collect();
-    let gate = Gate::new(ROUTES, config.api_key, BODY_BYTES_MAX, config.settings.rate_limit, clock);
+    let gate = Gate::new(ROUTES, config.api_key, config.settings.rate_limit, clock);
     let server_config = ServerConfig {
         address: config.settings.address,
         connections_max: config.settings.connections_max,
         trust_proxy: config.settings.trust_proxy,
         socket: db::with_suffix(&config.settings.database_path, ".sock"),
+        workers: config.settings.workers,
+        stop: stop.clone(),
     };
-    let server = Server::start(server_config, ROUTES, contexts, Arc::new(gate), writer, http)
+    let context = || Context::new(Arc::clone(&shared));
+    let server = Server::start(server_config, ROUTES, context, Arc::new(gate), writer, http)
         .map_err(|error| Failure::Other(format!("{}: {error}", config.settings.address)))?;
     log::info!("error-tracker {} listens on {}", env!("CARGO_PKG_VERSION"), server.address()?);
 
     process::give_memory_back();
     stop.wait();
     log::info!("stopping");
-    server.stop();
+    server.stop(|| shared.database.end_queries());
     // These check the signal themselves; a panic in one was printed when it happened.
     let _ = retention.join();
     if let Some(alerter) = alerter {
@@ -70,7 +72,7 @@ fn run(env: Env) -> Result<(), Failure> {
     }
     writer_threads.stop();
     log::info!("stopped");
-    Ok(())
+    stop.failure().map_or(Ok(()), |why| Err(Failure::Other(why.into())))
 }
 
 fn start_alerter(

@@ -53,7 +53,7 @@ fn in_slices(stop: &Stop, mut job: impl FnMut() -> Result<usize, WriteError>) ->
     loop {
         let count = job()?;
         total += count;
-        if count < SLICE || stop.wait_timeout(PAUSE) {
+        if count == 0 || stop.wait_timeout(PAUSE) {
             return Ok(total);
         }
     }

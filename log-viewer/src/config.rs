@@ -10,9 +10,6 @@ use common::settings::{Defaults, Settings};
 use crate::pattern::Patterns;
 use crate::store::Limits;
 
-/// No request of this service has a body to speak of; the original's limit.
-pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
-
 /// What differs from the other services.
 pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/logs.db", rate_limit: 60 };
 

@@ -14,7 +14,7 @@ use common::process;
 use common::shutdown::{self, Stop};
 use common::writer::Writer;
 
-use crate::config::{BODY_BYTES_MAX, Config, DEFAULTS, HELP};
+use crate::config::{Config, DEFAULTS, HELP};
 use crate::context::{Context, Shared};
 use crate::live::Live;
 use crate::routes::ROUTES;
@@ -64,15 +64,17 @@ fn run(env: Env) -> Result<(), Failure> {
     });
 
     let retention = timers::start(Arc::clone(&shared), config.limits, stop.clone())?;
-    let contexts = (0..config.settings.workers).map(|_| Context::new(Arc::clone(&shared))).collect();
-    let gate = Gate::new(ROUTES, config.api_key, BODY_BYTES_MAX, config.settings.rate_limit, clock);
+    let gate = Gate::new(ROUTES, config.api_key, config.settings.rate_limit, clock);
     let server_config = ServerConfig {
         address: config.settings.address,
         connections_max: config.settings.connections_max,
         trust_proxy: config.settings.trust_proxy,
         socket: db::with_suffix(&config.settings.database_path, ".sock"),
+        workers: config.settings.workers,
+        stop: stop.clone(),
     };
-    let server = Server::start(server_config, ROUTES, contexts, Arc::new(gate), writer, http)
+    let context = || Context::new(Arc::clone(&shared));
+    let server = Server::start(server_config, ROUTES, context, Arc::new(gate), writer, http)
         .map_err(|error| Failure::Other(format!("{}: {error}", config.settings.address)))?;
     log::info!("log-viewer {} listens on {}", env!("CARGO_PKG_VERSION"), server.address()?);
 
@@ -80,11 +82,11 @@ fn run(env: Env) -> Result<(), Failure> {
     stop.wait();
     log::info!("stopping");
     live.close();
-    server.stop();
+    server.stop(|| shared.database.end_queries());
     // It checks the signal itself; a panic in it was printed when it happened.
     let _ = tailer.join();
     let _ = retention.join();
     writer_threads.stop();
     log::info!("stopped");
-    Ok(())
+    stop.failure().map_or(Ok(()), |why| Err(Failure::Other(why.into())))
 }

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use crate::http::request::Methods;
 use crate::http::response::Response;
 use crate::json::Invalid;
 use crate::query::BadEscape;
-use crate::writer::WriteError;
+use crate::writer::{WriteError, is_storage};
 
 /// Why a request got no success, for the caller.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub enum Kind {
     /// Nothing is there.
     NotFound,
     /// Something is there, but not for this method; names the ones it has.
-    WrongMethod(&'static str),
+    WrongMethod(Methods),
     /// The request did not arrive in time.
     TooSlow,
     /// The body is over the limit.
@@ -73,6 +74,12 @@ impl ApiError {
         Self { kind, detail: detail.into(), reason: None }
     }
 
+    /// Adds what in particular was wrong.
+    #[must_use]
+    pub fn with_reason(self, reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..self }
+    }
+
     /// 404 with a sentence.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(Kind::NotFound, detail)
@@ -110,7 +117,7 @@ impl ApiError {
         let body = Body { detail: &self.detail, reason: self.reason.as_deref(), retry_after };
         let response = Response::json(self.status(), &body);
         match (self.kind, retry_after) {
-            (Kind::WrongMethod(allow), _) => response.with_header("allow", allow),
+            (Kind::WrongMethod(methods), _) => response.with_header("allow", methods.to_string()),
             (_, Some(seconds)) => response.with_header("retry-after", seconds.to_string()),
             _ => response,
         }
@@ -133,7 +140,7 @@ impl From<BadEscape> for ApiError {
 impl From<WriteError> for ApiError {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::Full => Self::unavailable(1, "Too many writes are waiting, try again"),
+            WriteError::Full | WriteError::Late => Self::unavailable(1, "Too many writes are waiting, try again"),
             WriteError::Stopped => Self::unavailable(5, "The service is stopping, try again"),
             WriteError::Storage { full: true, .. } => {
                 Self::new(Kind::StorageFull, "The disk is full, nothing was stored")
@@ -155,15 +162,9 @@ impl From<rusqlite::Error> for ApiError {
             return Self::unavailable(5, "The query took too long, ask for less");
         }
         log::error!("query failed: {error}");
-        match error.sqlite_error_code() {
-            Some(
-                rusqlite::ErrorCode::DatabaseBusy
-                | rusqlite::ErrorCode::DatabaseLocked
-                | rusqlite::ErrorCode::SystemIoFailure
-                | rusqlite::ErrorCode::CannotOpen
-                | rusqlite::ErrorCode::OutOfMemory,
-            ) => Self::unavailable(5, "The database cannot be read for now"),
-            _ => Self::new(Kind::Internal, "Internal server error"),
+        if is_storage(&error) {
+            return Self::unavailable(5, "The database cannot be read for now");
         }
+        Self::new(Kind::Internal, "Internal server error")
     }
 }

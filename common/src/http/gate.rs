@@ -26,6 +26,7 @@ pub trait Admit: Send + Sync {
 pub struct Gate<C: 'static> {
     routes: &'static [Route<C>],
     key: ApiKey,
+    /// The most that any route takes. What matches none is answered only when it has arrived.
     body_bytes_max: usize,
     clock: Clock,
     requests: Mutex<RateLimit>,
@@ -34,7 +35,8 @@ pub struct Gate<C: 'static> {
 
 impl<C> Gate<C> {
     /// A gate for a route table; `per_minute` is the rate limit, 0 for none.
-    pub fn new(routes: &'static [Route<C>], key: ApiKey, body_bytes_max: usize, per_minute: u32, clock: Clock) -> Self {
+    pub fn new(routes: &'static [Route<C>], key: ApiKey, per_minute: u32, clock: Clock) -> Self {
+        let body_bytes_max = routes.iter().map(|route| route.body_bytes_max).max().unwrap_or(0);
         let limit = || Mutex::new(RateLimit::new(per_minute, CLIENTS_MAX));
         Self { routes, key, body_bytes_max, clock, requests: limit(), failures: limit() }
     }
@@ -66,7 +68,10 @@ impl<C> Admit for Gate<C> {
             }
             self.count(&self.requests, &client)?;
         }
-        Ok(self.body_bytes_max)
+        Ok(match found {
+            Found::Route(route, ..) => route.body_bytes_max,
+            Found::WrongMethod | Found::Nothing => self.body_bytes_max,
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::http::router::Route;
 
 /// The statuses we send; anything else is counted as the last, 500.
-const STATUSES: [u16; 18] = [200, 201, 202, 204, 304, 400, 401, 404, 405, 408, 413, 417, 429, 431, 501, 503, 507, 500];
+const STATUSES: [u16; 22] =
+    [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 413, 417, 422, 429, 431, 501, 502, 503, 507, 500];
 /// Upper edges of the latency histogram, microseconds.
 const LATENCY_EDGES: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000];
 
@@ -132,7 +133,7 @@ impl HttpMetrics {
         page.family(
             "monlight_http_request_duration_seconds",
             "histogram",
-            "From the request's last byte to its answer.",
+            "From when a worker has seen a request, complete, to its answer; the wait for a commit or for other requests included.",
         );
         let seconds = self.latency_sum_micros.load(Ordering::Relaxed) as f64 / 1e6;
         let edges = LATENCY_EDGES.map(|micros| micros as f64 / 1e6);

@@ -6,6 +6,7 @@ pub mod error;
 pub mod gate;
 pub mod head;
 pub mod metrics;
+mod queue;
 pub mod reply;
 pub mod request;
 pub mod response;

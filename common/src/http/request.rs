@@ -1,5 +1,7 @@
 //! A request as data: what a handler may ask about it. No socket, no server library.
 
+use std::fmt;
+
 use crate::query::{BadEscape, Query, percent_decode};
 
 /// The methods our routes are written for.
@@ -42,6 +44,33 @@ impl Method {
             Self::Options => "OPTIONS",
             Self::Other => "OTHER",
         }
+    }
+}
+
+/// A set of methods; reads as in an `Allow` header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Methods(u8);
+
+impl Methods {
+    const ALL: [Method; 5] = [Method::Get, Method::Head, Method::Post, Method::Delete, Method::Options];
+
+    /// Adds a method; `HEAD` comes with `GET`.
+    pub const fn add(&mut self, method: Method) {
+        self.0 |= 1 << method as u8;
+        if matches!(method, Method::Get) {
+            self.0 |= 1 << Method::Head as u8;
+        }
+    }
+}
+
+impl fmt::Display for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for method in Self::ALL.into_iter().filter(|method| self.0 & (1 << *method as u8) != 0) {
+            write!(f, "{separator}{}", method.name())?;
+            separator = ", ";
+        }
+        Ok(())
     }
 }
 

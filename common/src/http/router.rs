@@ -2,12 +2,12 @@
 
 use crate::http::error::{ApiError, Kind};
 use crate::http::reply::Reply;
-use crate::http::request::{Method, Request};
+use crate::http::request::{Method, Methods, Request};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody, uncounted.
+    /// Anybody, uncounted. What answers here does so at once: a worker is kept free for it.
     Public,
     /// Whoever has the API key, within the rate limit.
     Key,
@@ -15,6 +15,9 @@ pub enum Access {
 
 /// What answers a route. `C` is the service's context, one per worker.
 pub type Handler<C> = fn(&C, &Request) -> Result<Reply, ApiError>;
+
+/// The body of a request that needs none is read and ignored up to this size: some clients send `{}` with everything.
+const IGNORED_BODY_BYTES_MAX: usize = 1 << 10;
 
 /// One URL and method.
 pub struct Route<C> {
@@ -24,8 +27,23 @@ pub struct Route<C> {
     pub path: &'static str,
     /// Who may use it.
     pub access: Access,
+    /// The most bytes a body may have.
+    pub body_bytes_max: usize,
     /// What answers.
     pub handle: Handler<C>,
+}
+
+impl<C> Route<C> {
+    /// A route that needs no body.
+    pub const fn new(method: Method, path: &'static str, access: Access, handle: Handler<C>) -> Self {
+        Self { method, path, access, body_bytes_max: IGNORED_BODY_BYTES_MAX, handle }
+    }
+
+    /// The same with a body of up to so many bytes.
+    #[must_use]
+    pub const fn with_body(self, body_bytes_max: usize) -> Self {
+        Self { body_bytes_max, ..self }
+    }
 }
 
 /// What the table says of a method and path.
@@ -55,17 +73,11 @@ pub fn find<'r, C, S: AsRef<str>>(routes: &'r [Route<C>], method: Method, segmen
 
 /// The 405 for a path, naming the methods it has.
 pub fn wrong_method<C, S: AsRef<str>>(routes: &[Route<C>], segments: &[S]) -> ApiError {
-    let allows = |method| routes.iter().any(|r| r.method == method && match_path(r.path, segments).is_some());
-    let allow = match (allows(Method::Get), allows(Method::Post), allows(Method::Delete)) {
-        (true, true, true) => "GET, HEAD, POST, DELETE",
-        (true, true, false) => "GET, HEAD, POST",
-        (true, false, true) => "GET, HEAD, DELETE",
-        (true, false, false) => "GET, HEAD",
-        (false, true, true) => "POST, DELETE",
-        (false, true, false) => "POST",
-        (false, false, _) => "DELETE",
-    };
-    ApiError::new(Kind::WrongMethod(allow), "Method not allowed")
+    let mut methods = Methods::default();
+    for route in routes.iter().filter(|route| match_path(route.path, segments).is_some()) {
+        methods.add(route.method);
+    }
+    ApiError::new(Kind::WrongMethod(methods), "Method not allowed")
 }
 
 fn match_path<S: AsRef<str>>(pattern: &str, segments: &[S]) -> Option<i64> {
@@ -92,7 +104,7 @@ mod tests {
     use super::*;
 
     const fn route(method: Method, path: &'static str) -> Route<()> {
-        Route { method, path, access: Access::Key, handle: |(), _| unreachable!() }
+        Route::new(method, path, Access::Key, |(), _| unreachable!())
     }
 
     const ROUTES: &[Route<()>] = &[
@@ -136,5 +148,9 @@ mod tests {
         assert!(matches!(find(ROUTES, Method::Delete, &["api", "errors"]), Found::WrongMethod));
         let response = wrong_method(ROUTES, &["api", "errors"]).response();
         assert!(response.headers.iter().any(|(name, value)| *name == "allow" && value == "GET, HEAD, POST"));
+        let all = [Method::Get, Method::Post, Method::Delete, Method::Options].map(|method| route(method, "/"));
+        let response = wrong_method(&all, &[""]).response();
+        let allow = response.headers.iter().find(|(name, _)| *name == "allow").map(|(_, value)| &**value);
+        assert_eq!(allow, Some("GET, HEAD, POST, DELETE, OPTIONS"));
     }
 }

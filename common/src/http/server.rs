@@ -10,18 +10,21 @@ use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::http::error::{ApiError, Kind};
 use crate::http::gate::Admit;
 use crate::http::metrics::HttpMetrics;
+use crate::http::queue::Queue;
 use crate::http::reply::{Answer, Reply};
 use crate::http::request::{Method, Request, Target};
 use crate::http::response::Response;
-use crate::http::router::{self, Found, Route};
+use crate::http::router::{self, Access, Found, Route};
 use crate::http::screen::{GREETING_TARGET, Screen, ScreenConfig};
 use crate::http::stream::{Outlet, STREAM_MARK, Stream};
+use crate::shutdown::Stop;
 use crate::writer::Writer;
 
 /// A handler parses, asks SQLite and renders; none recurses with its input.
@@ -30,8 +33,11 @@ const STACK_BYTES: usize = 512 << 10;
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// How long requests in progress may take after the signal to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
+/// What has waited this long for a worker is refused. With a query's and a write's longest time it stays below what the
+/// screen waits for an answer.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Where a server listens and how many may connect.
+/// Where a server listens, how many may connect, and how many are answered at a time.
 pub struct ServerConfig {
     /// The public address.
     pub address: SocketAddr,
@@ -41,6 +47,10 @@ pub struct ServerConfig {
     pub trust_proxy: bool,
     /// The private socket; removed and made anew.
     pub socket: PathBuf,
+    /// Requests that may take long, at a time. One worker more answers what is public.
+    pub workers: usize,
+    /// Told when nothing can be answered any more.
+    pub stop: Stop,
 }
 
 /// A running server.
@@ -48,6 +58,7 @@ pub struct Server {
     screen: Screen,
     inner: Arc<tiny_http::Server>,
     workers: Vec<JoinHandle<()>>,
+    giving_up: Arc<AtomicBool>,
     socket: PathBuf,
     /// What a shortened name of the socket goes through.
     _folder: Option<File>,
@@ -57,29 +68,47 @@ struct Shared<C: 'static> {
     routes: &'static [Route<C>],
     writer: Writer,
     metrics: Arc<HttpMetrics>,
+    queue: Queue<Asked<C>>,
+    stop: Stop,
+    /// The service stops, and has waited long enough for the requests that are here.
+    giving_up: Arc<AtomicBool>,
+}
+
+/// A request whose body is still to be read.
+struct Asked<C: 'static> {
+    raw: tiny_http::Request,
+    began: Instant,
+    request: Request,
+    found: Found<'static, C>,
 }
 
 impl Server {
     #[expect(clippy::disallowed_methods, reason = "this is the file that knows tiny_http")]
-    /// Opens the port with one worker per context.
+    /// Opens the port, with a context for each worker.
     pub fn start<C: Send + 'static>(
         config: ServerConfig,
         routes: &'static [Route<C>],
-        contexts: Vec<C>,
+        context: impl Fn() -> C,
         admit: Arc<dyn Admit>,
         writer: Writer,
         metrics: Arc<HttpMetrics>,
     ) -> io::Result<Self> {
-        let ServerConfig { address, connections_max, trust_proxy, socket } = config;
+        let ServerConfig { address, connections_max, trust_proxy, socket, workers, stop } = config;
         let (socket, folder) = short_name(socket)?;
         let listener = listen_privately(&socket)?;
         let inner = Arc::new(tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?);
-        let shared = Arc::new(Shared { routes, writer, metrics: Arc::clone(&metrics) });
-        let workers = contexts
-            .into_iter()
-            .enumerate()
-            .map(|(number, context)| {
-                let (inner, shared) = (Arc::clone(&inner), Arc::clone(&shared));
+        let giving_up = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared {
+            routes,
+            writer,
+            metrics: Arc::clone(&metrics),
+            queue: Queue::new(workers),
+            stop: stop.clone(),
+            giving_up: Arc::clone(&giving_up),
+        });
+        let workers = (0..=workers)
+            .map(|number| {
+                let (inner, shared, context) = (Arc::clone(&inner), Arc::clone(&shared), context());
                 thread::Builder::new()
                     .name(format!("worker-{number}"))
                     .stack_size(STACK_BYTES)
@@ -87,8 +116,8 @@ impl Server {
             })
             .collect::<Result<_, _>>()?;
         let local = socket.clone();
-        let screen = Screen::open(ScreenConfig { address, connections_max, trust_proxy, local }, admit, metrics)?;
-        Ok(Self { screen, inner, workers, socket, _folder: folder })
+        let screen = Screen::open(ScreenConfig { address, connections_max, trust_proxy, local, stop }, admit, metrics)?;
+        Ok(Self { screen, inner, workers, giving_up, socket, _folder: folder })
     }
 
     /// The public address; tells the port when 0 was asked for.
@@ -96,9 +125,12 @@ impl Server {
         self.screen.address()
     }
 
-    /// Answers what is in progress and ends all threads. The writer must still run.
-    pub fn stop(self) {
+    /// Answers what is in progress and ends all threads. The writer must still run. Some time is allowed for that; then all
+    /// clients are gone and `give_up` breaks off what the workers still do.
+    pub fn stop(self, give_up: impl FnOnce()) {
         self.screen.close(STOP_PATIENCE);
+        self.giving_up.store(true, Ordering::Relaxed);
+        give_up();
         for _ in &self.workers {
             self.inner.unblock();
         }
@@ -134,23 +166,46 @@ fn listen_privately(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn work<C>(server: &tiny_http::Server, shared: &Arc<Shared<C>>, context: &C) {
-    // An error here is the word to stop.
-    while let Ok(raw) = server.recv() {
+fn work<C>(server: &tiny_http::Server, shared: &Shared<C>, context: &C) {
+    loop {
+        let raw = match server.recv() {
+            Ok(raw) => raw,
+            // The word to stop, unless nobody gave it.
+            Err(error) => return shared.stop.fail(format!("tiny_http accepts no more: {error}")),
+        };
         if raw.url() == GREETING_TARGET {
             send(raw, &Response::no_content());
-        } else {
-            answer_one(raw, shared, context);
+            continue;
+        }
+        match look_at(&raw, shared.routes) {
+            Ok((request, found)) => {
+                let asked = Asked { raw, began: Instant::now(), request, found };
+                answer_in_turn(asked, shared, context);
+            }
+            Err(error) => send(raw, &error.response()),
         }
     }
 }
 
-fn answer_one<C>(mut raw: tiny_http::Request, shared: &Arc<Shared<C>>, context: &C) {
-    let began = Instant::now();
-    let mut place = None;
+/// Answers what is public at once. Another request may have to leave the worker to others; then one that ends takes it up.
+fn answer_in_turn<C>(asked: Asked<C>, shared: &Shared<C>, context: &C) {
+    if matches!(asked.found, Found::Route(Route { access: Access::Public, .. }, ..)) {
+        return answer_one(asked, shared, context);
+    }
+    let mut next = shared.queue.enter(asked);
+    while let Some(asked) = next {
+        answer_one(asked, shared, context);
+        next = shared.queue.next();
+    }
+}
+
+fn answer_one<C>(asked: Asked<C>, shared: &Shared<C>, context: &C) {
+    let Asked { mut raw, began, mut request, found } = asked;
+    let place = if let Found::Route(_, place, _) = found { Some(place) } else { None };
     let reply = catch_unwind(AssertUnwindSafe(|| {
-        let request = read(&mut raw)?;
-        dispatch(request, shared.routes, context, &mut place)
+        refuse_if_late(began, shared)?;
+        request.body = read_body(&mut raw)?;
+        dispatch(&request, &found, shared.routes, context)
     }));
     let reply = reply.unwrap_or_else(|_| Err(ApiError::new(Kind::Internal, "Internal server error")));
     let metrics = Arc::clone(&shared.metrics);
@@ -196,24 +251,27 @@ fn start_stream(raw: tiny_http::Request, stream: Stream) {
     }
 }
 
-fn dispatch<C>(
-    mut request: Request,
-    routes: &'static [Route<C>],
-    context: &C,
-    place: &mut Option<usize>,
-) -> Result<Reply, ApiError> {
-    match router::find(routes, request.method, &request.target.segments) {
-        Found::Route(route, at, id) => {
-            *place = Some(at);
-            request.id = id;
-            (route.handle)(context, &request)
-        }
+/// Nobody waits for what comes so late.
+fn refuse_if_late<C>(began: Instant, shared: &Shared<C>) -> Result<(), ApiError> {
+    if shared.giving_up.load(Ordering::Relaxed) {
+        return Err(ApiError::unavailable(5, "The service is stopping, try again"));
+    }
+    if began.elapsed() > WAIT_MAX {
+        return Err(ApiError::unavailable(1, "The service is busy, try again"));
+    }
+    Ok(())
+}
+
+fn dispatch<C>(request: &Request, found: &Found<'_, C>, routes: &[Route<C>], context: &C) -> Result<Reply, ApiError> {
+    match found {
+        Found::Route(route, ..) => (route.handle)(context, request),
         Found::WrongMethod => Err(router::wrong_method(routes, &request.target.segments)),
         Found::Nothing => Err(ApiError::not_found("Not found")),
     }
 }
 
-fn read(raw: &mut tiny_http::Request) -> Result<Request, ApiError> {
+/// The head of a request, and its route.
+fn look_at<'r, C>(raw: &tiny_http::Request, routes: &'r [Route<C>]) -> Result<(Request, Found<'r, C>), ApiError> {
     let method = Method::parse(raw.method().as_str());
     let target = Target::parse(raw.url())?;
     let headers = raw
@@ -221,10 +279,16 @@ fn read(raw: &mut tiny_http::Request) -> Result<Request, ApiError> {
         .iter()
         .map(|header| (header.field.as_str().as_str().to_owned(), header.value.as_str().to_owned()))
         .collect();
+    let found = router::find(routes, method, &target.segments);
+    let id = if let Found::Route(_, _, id) = found { id } else { 0 };
+    Ok((Request { method, target, headers, body: Vec::new(), id }, found))
+}
+
+fn read_body(raw: &mut tiny_http::Request) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::with_capacity(raw.body_length().unwrap_or(0));
     io::Read::read_to_end(raw.as_reader(), &mut body)
         .map_err(|_| ApiError::new(Kind::Invalid, "Failed to read request body"))?;
-    Ok(Request { method, target, headers, body, id: 0 })
+    Ok(body)
 }
 
 /// Up to this size head and body go in one write; a larger body is not copied for that.

@@ -17,6 +17,7 @@ pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError>
     shared.http.render(&mut page);
     shared.writer.render(&mut page);
     shared.database.render(&mut page);
+    common::timers::render(&mut page);
     common::process::render(&mut page, shared.started.elapsed());
     if let AlertSwitch::On(alerter) = &shared.alerts {
         let figures = alerter.figures();

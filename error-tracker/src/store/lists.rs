@@ -19,7 +19,8 @@ pub(crate) fn list(conn: &Connection, filter: &Filter) -> rusqlite::Result<(Vec<
     let total =
         conn.prepare_cached(&count_sql(&wanted))?.query_row(params_from_iter(&wanted.values), |row| row.get(0))?;
     let mut page = conn.prepare_cached(&page_sql(filter, &wanted))?;
-    let rows = page.query_map(params_from_iter(&wanted.values), |row| summary(row, Some(MESSAGE_PREVIEW_BYTES)))?;
+    let values = wanted.values_and_page(filter);
+    let rows = page.query_map(params_from_iter(values), |row| summary(row, Some(MESSAGE_PREVIEW_BYTES)))?;
     Ok((rows.collect::<Result<_, _>>()?, total))
 }
 
@@ -27,23 +28,27 @@ fn count_sql(wanted: &Wanted) -> String {
     format!("SELECT count(*) FROM groups WHERE {}", wanted.condition)
 }
 
+/// Followed by its bound values come the limit and the offset.
 fn page_sql(filter: &Filter, wanted: &Wanted) -> String {
+    let condition = &wanted.condition;
+    if filter.search.is_none() {
+        return format!(
+            "SELECT {SUMMARY_COLUMNS} FROM groups WHERE {condition} ORDER BY last_seen DESC, id DESC LIMIT ? OFFSET ?"
+        );
+    }
+    // Looks at every row once, in the order they lie on the disk, and keeps the hits' ids aside to count and sort.
     format!(
-        "SELECT {SUMMARY_COLUMNS} FROM groups WHERE {} ORDER BY last_seen DESC, id DESC LIMIT {} OFFSET {}",
-        wanted.condition, filter.limit, filter.offset
+        "WITH hits AS MATERIALIZED (SELECT id, last_seen FROM groups NOT INDEXED WHERE {condition})
+         SELECT {SUMMARY_COLUMNS}, (SELECT count(*) FROM hits)
+         FROM (SELECT id AS hit FROM hits ORDER BY last_seen DESC, id DESC LIMIT ? OFFSET ?) CROSS JOIN groups ON id = hit"
     )
 }
 
-/// A search looks at every row once, in the order they lie on the disk, and keeps the hits' ids aside to count and sort.
+/// A search counts on the way.
 fn search(conn: &Connection, filter: &Filter, wanted: &Wanted) -> rusqlite::Result<(Vec<Summary>, i64)> {
-    let mut page = conn.prepare_cached(&format!(
-        "WITH hits AS MATERIALIZED (SELECT id, last_seen FROM groups NOT INDEXED WHERE {})
-         SELECT {SUMMARY_COLUMNS}, (SELECT count(*) FROM hits)
-         FROM (SELECT id AS hit FROM hits ORDER BY last_seen DESC, id DESC LIMIT {} OFFSET {}) CROSS JOIN groups ON id = hit",
-        wanted.condition, filter.limit, filter.offset
-    ))?;
+    let mut page = conn.prepare_cached(&page_sql(filter, wanted))?;
     let mut total = 0;
-    let rows = page.query_map(params_from_iter(&wanted.values), |row| {
+    let rows = page.query_map(params_from_iter(wanted.values_and_page(filter)), |row| {
         total = row.get(11)?;
         summary(row, Some(MESSAGE_PREVIEW_BYTES))
     })?;
@@ -67,6 +72,11 @@ impl Wanted {
         self.condition.push_str(" AND ");
         self.condition.push_str(condition);
         self.values.extend(values);
+    }
+
+    /// What [`page_sql`] binds.
+    fn values_and_page(&self, filter: &Filter) -> impl Iterator<Item = Value> {
+        self.values.iter().cloned().chain([filter.limit.into(), filter.offset.into()])
     }
 }
 
@@ -206,6 +216,18 @@ mod tests {
                 assert!(page.contains(&format!("USING INDEX {index}")), "{query}{project}: {page}");
                 assert!(!page.contains("TEMP B-TREE FOR ORDER BY"), "{query}{project}: {page}");
             }
+        }
+    }
+
+    /// Every statement of its own stays in the cache of its connection.
+    #[test]
+    fn all_pages_of_a_list_are_one_statement() {
+        for query in ["", "project=shop", "search=m"] {
+            let sql = |page: &str| {
+                let filter = filter(&format!("{query}&{page}"));
+                page_sql(&filter, &Wanted::from(&filter))
+            };
+            assert_eq!(sql("limit=2"), sql("limit=3&offset=7"));
         }
     }
 

@@ -190,6 +190,9 @@ fn remember(tx: &Connection, now: Timestamp, key: &str, recorded: &Recorded) -> 
         .map(drop)
 }
 
+/// 4 MB: some milliseconds.
+const SLICE_PAGES_MAX: i64 = 1024;
+
 /// Forgets up to `most` keys; how many.
 pub(crate) fn forget_idempotency_keys(tx: &Connection, before: Timestamp, most: usize) -> rusqlite::Result<usize> {
     tx.prepare_cached(
@@ -206,10 +209,24 @@ pub(crate) fn resolve(tx: &Connection, now: Timestamp, id: i64) -> rusqlite::Res
     Ok(count > 0)
 }
 
-/// Deletes up to `most` groups that were resolved before; how many. Occurrences and tracebacks go with them.
+/// Deletes up to `most` groups that were resolved before; how many. Occurrences and tracebacks go with them. A group can be
+/// 1.5 MB: once [`SLICE_PAGES_MAX`] are free the rest is left for the next call.
 pub(crate) fn delete_resolved_before(tx: &Connection, before: Timestamp, most: usize) -> rusqlite::Result<usize> {
-    tx.prepare_cached("DELETE FROM groups WHERE id IN (SELECT id FROM groups WHERE resolved_at < ?1 LIMIT ?2)")?
-        .execute(params![before.millis(), most as i64])
+    let free_pages = || tx.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+    let enough = free_pages()? + SLICE_PAGES_MAX;
+    let ids: Vec<i64> = tx
+        .prepare_cached("SELECT id FROM groups WHERE resolved_at < ?1 LIMIT ?2")?
+        .query_map(params![before.millis(), most as i64], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut deleted = 0;
+    let mut delete = tx.prepare_cached("DELETE FROM groups WHERE id = ?1")?;
+    for id in ids {
+        deleted += delete.execute([id])?;
+        if free_pages()? >= enough {
+            break;
+        }
+    }
+    Ok(deleted)
 }
 
 #[cfg(test)]
@@ -318,6 +335,29 @@ mod tests {
         assert_eq!(with_environment(r#"["a\",\"b"]"#, "b").as_deref(), Some(r#"["a\",\"b","b"]"#));
         let full = serde_json::to_string(&vec!["x"; ENVIRONMENTS_MAX]).expect("JSON");
         assert_eq!(with_environment(&full, "y"), None);
+    }
+
+    #[test]
+    fn a_slice_is_small_where_groups_are_large() {
+        const GROUPS: usize = 40;
+        let tx = database();
+        tx.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM").expect("a pragma");
+        // Together less than all that SQLite may hold.
+        let traceback = "t".repeat(150 << 10);
+        for id in 1..=GROUPS {
+            let fingerprint = Fingerprint::of("p", "E", &id.to_string());
+            record(&tx, at(1), &report(&traceback), &fingerprint, false, None).expect("recorded");
+            assert!(resolve(&tx, at(1), id as i64).expect("resolved"));
+        }
+        let first = delete_resolved_before(&tx, at(20), GROUPS).expect("a slice");
+        assert!((10..30).contains(&first), "{first} in one slice");
+        let mut deleted = first;
+        while deleted < GROUPS {
+            let more = delete_resolved_before(&tx, at(20), GROUPS).expect("a slice");
+            assert!(more > 0, "{deleted} deleted");
+            deleted += more;
+        }
+        assert_eq!(delete_resolved_before(&tx, at(20), GROUPS).expect("a slice"), 0);
     }
 
     #[test]

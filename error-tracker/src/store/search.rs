@@ -18,8 +18,12 @@ fn text<'a>(ctx: &'a Context<'_>, at: usize) -> &'a str {
     }
 }
 
+/// Comparing at each place where the first letter stands is quickest for what people type, but takes up to
+/// `text × needle` steps. Beyond this length a search is used that never does.
+const COMPARED_BYTES_MAX: usize = 64;
+
 fn holds(text: &str, needle: &str) -> bool {
-    if needle.is_ascii() && text.is_ascii() {
+    if needle.len() <= COMPARED_BYTES_MAX && needle.is_ascii() && text.is_ascii() {
         return holds_ascii(text.as_bytes(), needle.as_bytes());
     }
     text.to_lowercase().contains(needle)
@@ -34,6 +38,8 @@ fn holds_ascii(text: &[u8], needle: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -55,10 +61,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_long_needle_costs_no_more_than_a_short_one() {
+        let text = "a".repeat(256 << 10);
+        let began = Instant::now();
+        assert!(!holds(&text, &("a".repeat(4000) + "b")));
+        assert!(holds(&text, &"a".repeat(4000)));
+        assert!(began.elapsed() < Duration::from_secs(1), "it took {:?}", began.elapsed());
+    }
+
     proptest! {
         #[test]
         fn is_a_lower_case_contains(text in "[a-cA-C0é]{0,12}", needle in "[a-c0é]{0,3}") {
             prop_assert_eq!(holds(&text, &needle), text.to_lowercase().contains(&needle));
+        }
+
+        #[test]
+        fn is_that_for_long_needles_too(start in "[aA]{0,40}", needle in "[a-b]{60,70}", end in "[aA]{0,40}") {
+            let text = start + &needle.to_uppercase() + &end;
+            prop_assert!(holds(&text, &needle));
+            let longer = needle + "c";
+            prop_assert!(!holds(&text, &longer));
         }
     }
 }

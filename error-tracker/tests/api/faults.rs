@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::testing::{Client, Connection, Service, TempDir, wait_for};
 use rusqlite::OpenFlags;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::Value;
 
 use crate::{KEY, Tracker, binary, database_in, report, start, start_in};
@@ -252,6 +252,31 @@ fn send_at_once(client: &Client, name: &str, count: usize) -> Vec<Acknowledged> 
 }
 
 #[test]
+fn somebody_elses_lock() {
+    const REPORTS: usize = 12;
+    let tracker = start();
+    let other = rusqlite::Connection::open_with_flags(tracker.database(), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = Instant::now();
+    assert!(send_at_once(&tracker.client(), "locked-out", REPORTS).is_empty());
+    assert!(began.elapsed() < STOP_TIME_MAX, "it took {:?} to say so", began.elapsed());
+    assert_eq!(tracker.client().get("/api/errors").status, 200, "what is stored can be read");
+
+    thread::scope(|scope| {
+        let client = tracker.client();
+        let under_way = scope.spawn(move || send_at_once(&client, "at-the-end", REPORTS).len());
+        let asked = Instant::now();
+        let Tracker { service, folder } = tracker;
+        assert!(service.terminate().success());
+        assert!(asked.elapsed() < STOP_TIME_MAX, "it took {:?} to stop", asked.elapsed());
+        assert_eq!(under_way.join().unwrap(), 0);
+        drop(other);
+        let list = start_in(folder, &[]).client().get("/api/errors").json();
+        assert_eq!(list["total"], 0, "what was refused is not stored: {list}");
+    });
+}
+
+#[test]
 fn sigterm_lets_requests_finish() {
     let Tracker { service, folder } = start();
     let pid = process(&service.pid().to_string());
@@ -376,17 +401,42 @@ fn idle_and_slow_connections_do_not_prevent_the_stop() {
     drop((idle, half));
 }
 
-/// Runs a service that must not start; what it says.
+#[test]
+fn whoever_has_knocked_before_the_stop_is_answered() {
+    let tracker = start();
+    tracker.service.signal(Signal::STOP);
+    let request = tracker.client().request("GET", "/api/projects", b"");
+    let mut knocked: Vec<_> = (0..200)
+        .map(|_| {
+            let mut connection = Connection::open(tracker.address()).unwrap();
+            connection.write(&request).unwrap();
+            connection
+        })
+        .collect();
+    tracker.service.signal(Signal::TERM);
+    tracker.service.signal(Signal::CONT);
+    let answers: Vec<_> = knocked.iter_mut().map(|connection| connection.read_answer(false).unwrap().status).collect();
+    assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
+    assert!(tracker.service.wait().success());
+}
+
+/// Runs a service that must not start; its exit code and what it says.
 #[track_caller]
-fn is_refused(mut command: Command, database: &Path, port: u16) -> String {
+fn gives_up(mut command: Command, database: &Path, port: u16) -> (Option<i32>, String) {
     let command = command.env_clear().env("API_KEY", KEY).env("DATABASE_PATH", database);
     command.env("BIND_ADDRESS", "127.0.0.1").env("PORT", port.to_string());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let ended = wait_for("the service to give up", || child.try_wait().unwrap());
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(ended.code(), Some(1), "{said}");
     assert!(!said.contains("panicked"), "{said}");
+    (ended.code(), said)
+}
+
+#[track_caller]
+fn is_refused(command: Command, database: &Path, port: u16) -> String {
+    let (code, said) = gives_up(command, database, port);
+    assert_eq!(code, Some(1), "{said}");
     said
 }
 
@@ -434,6 +484,43 @@ fn a_database_of_a_newer_version_is_refused() {
     conn.close().unwrap();
     let said = is_refused(Command::new(binary()), &database, 0);
     assert!(said.contains("schema version 99 is newer"), "{said}");
+}
+
+#[test]
+fn too_few_file_descriptors_for_its_connections_are_refused() {
+    let folder = TempDir::new();
+    let mut command = Command::new("prlimit");
+    command.arg("--nofile=300").arg(binary());
+    let (code, said) = gives_up(command, &database_in(&folder), 0);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("MAX_CONNECTIONS") && said.contains("300"), "{said}");
+}
+
+/// Whatever takes its descriptors away: a service that cannot answer any more ends, so that it is started anew.
+#[test]
+fn without_a_way_to_its_workers_it_ends() {
+    let Tracker { service, folder: _folder } = start();
+    let descriptors = PathBuf::from(format!("/proc/{}/fd", service.pid()));
+    let free: Vec<_> = (0..).filter(|number: &u64| !descriptors.join(number.to_string()).exists()).take(20).collect();
+    let pid = process(&service.pid().to_string());
+    let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let request = service.client(KEY).request("GET", "/health", b"");
+    // At one of these limits a client is accepted, and a way to the workers opened, but not their end of it.
+    for number in free {
+        let limit = Rlimit { current: Some(number + 1), maximum };
+        rustix::process::prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+        for _ in 0..3 {
+            // It may have ended already.
+            let Ok(mut stream) = TcpStream::connect(service.address()) else { break };
+            stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+            // Whether it is answered, or accepted at all, does not matter here.
+            let _ = stream.write_all(&request).and_then(|()| stream.read(&mut [0]));
+        }
+        if service.log().iter().any(|line| line.contains("level=error")) {
+            break;
+        }
+    }
+    assert_eq!(service.wait().code(), Some(1));
 }
 
 #[test]

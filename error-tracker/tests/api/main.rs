@@ -13,6 +13,7 @@ mod fingerprint;
 mod health;
 mod metrics;
 mod migration;
+mod overload;
 mod pages;
 mod projects;
 mod sdk;

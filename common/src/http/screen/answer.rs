@@ -15,7 +15,9 @@ const PIECE_BYTES: usize = 4 << 10;
 /// The first read of an answer; holds a common one.
 const ANSWER_BYTES: usize = 1 << 10;
 /// What tells the client that no request follows.
-const CLOSE: &[u8; 19] = b"connection: close\r\n";
+const CLOSE: &[u8] = b"connection: close\r\n";
+/// What an HTTP/1.0 client must be told to keep the connection.
+const KEEP_ALIVE: &[u8] = b"connection: keep-alive\r\n";
 /// What tells it how a stream is sent.
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -51,17 +53,26 @@ impl Answering<'_> {
         }
         let body_bytes = if self.is_head { 0 } else { body_length(&self.answer[..head_bytes])? };
         let Some(share) = shared.room_for_answer(body_bytes) else { return Ok(Answer::TooLarge) };
-        self.answer.reserve_exact((head_bytes + body_bytes + CLOSE.len()).saturating_sub(self.answer.len()));
+        let word = self.connection_word();
+        self.answer.reserve_exact((head_bytes + body_bytes + word.len()).saturating_sub(self.answer.len()));
         while self.answer.len() < head_bytes + body_bytes {
             let missing = head_bytes + body_bytes - self.answer.len();
             self.read_piece(local, missing.min(PIECE_BYTES))?;
         }
         local.reusable();
-        if !self.keep_open {
+        if !word.is_empty() {
             let before_empty_line = head_bytes - 2;
-            self.answer.splice(before_empty_line..before_empty_line, *CLOSE);
+            self.answer.splice(before_empty_line..before_empty_line, word.iter().copied());
         }
         Ok(Answer::Whole(share))
+    }
+
+    const fn connection_word(&self) -> &'static [u8] {
+        match (self.keep_open, self.is_http10) {
+            (false, _) => CLOSE,
+            (true, true) => KEEP_ALIVE,
+            (true, false) => b"",
+        }
     }
 
     /// Sends what [`Self::take_over`] has read.

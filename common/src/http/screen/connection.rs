@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::answer::{Answer, Answering};
 use super::local::Local;
-use super::memory::SMALL_BYTES;
+use super::memory::{SMALL_BYTES, Share};
 use crate::http::body::{BadChunks, Chunks};
 use crate::http::error::{ApiError, Kind};
 use crate::http::head::{FORWARDED_HEADERS, Framing, HEAD_BYTES_MAX, Head};
@@ -23,8 +23,9 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// A client takes some of its answer in this time, or is gone.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(20);
-/// A client that takes nothing of its answer for this long may have to make room for another.
-const WRITE_STALL: Duration = Duration::from_millis(250);
+/// A client that takes nothing of its answer, or sends next to nothing of a large body, for this long may have to make
+/// room for another.
+const STALL: Duration = Duration::from_millis(250);
 /// After a refusal, unread input is swallowed so that the client reads the answer and not a reset; so much, so long.
 const DRAIN_BYTES_MAX: usize = 1 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
@@ -44,6 +45,8 @@ pub(super) const BUSY: u64 = 2;
 /// The client is being sent its answer.
 pub(super) const WRITING: u64 = 3;
 const EVICTED: u64 = 4;
+/// A large body is arriving; since when the last [`SMALL_BYTES`] of it have.
+pub(super) const RECEIVING: u64 = 5;
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -84,13 +87,13 @@ impl Connection {
     /// Since when (milliseconds) this connection could be closed without breaking off a request in progress.
     pub(super) fn evictable_since(&self) -> Option<u64> {
         let (since, state) = self.state();
-        (state == IDLE || state == READING || self.is_stalled()).then_some(since)
+        (matches!(state, IDLE | READING | RECEIVING) || self.is_stalled(WRITING)).then_some(since)
     }
 
-    /// Whether the client has taken nothing of its answer for a while.
-    pub(super) fn is_stalled(&self) -> bool {
+    /// Whether the connection has been in this state for a while without moving on.
+    pub(super) fn is_stalled(&self, in_state: u64) -> bool {
         let (since, state) = self.state();
-        state == WRITING && now_millis().saturating_sub(since) > WRITE_STALL.as_millis() as u64
+        state == in_state && now_millis().saturating_sub(since) > STALL.as_millis() as u64
     }
 
     /// Closes the connection, whatever it does: its thread notices and leaves.
@@ -108,11 +111,25 @@ impl Connection {
         }
     }
 
-    /// Answers without reading, for want of a slot.
+    /// Answers without waiting, for want of a slot. What the client sends must be swallowed for a while.
     pub(super) fn turn_away(&self, error: &ApiError) {
         // One small answer fits the socket's buffer; a client that is gone already needs none.
         let _ = self.socket.set_nonblocking(true);
         let _ = (&self.socket).write(&error.response().to_http(false, true));
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Swallows what is here of one that was turned away; whether more may come.
+    pub(super) fn swallow(&self) -> bool {
+        let mut input = [0; READ_BYTES];
+        for _ in 0..DRAIN_BYTES_MAX / READ_BYTES {
+            match (&self.socket).read(&mut input) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            }
+        }
+        false
     }
 
     pub(super) fn set_state(&self, state: u64) {
@@ -191,7 +208,7 @@ struct Incoming {
     body_bytes_max: usize,
 }
 
-impl Client<'_> {
+impl<'c> Client<'c> {
     fn prepare(&mut self) -> io::Result<()> {
         self.connection.socket.set_nodelay(true)?;
         self.connection.socket.set_write_timeout(Some(WRITE_TIME_MAX))
@@ -206,36 +223,22 @@ impl Client<'_> {
             Ok(incoming) => incoming,
             Err(stays_open) => return Ok(stays_open),
         };
-        let too_large = || refused(Kind::BodyTooLarge, "Request body exceeds maximum size", Refusal::BodyTooLarge);
-        let declared = match incoming.framing {
-            Framing::Length(length) if length > incoming.body_bytes_max as u64 => return Err(too_large()),
-            Framing::Length(length) => length as usize,
-            Framing::Chunked => incoming.body_bytes_max,
-        };
-        let Some(share) = self.shared.room_for_body(declared) else {
-            let busy = ApiError::unavailable(1, "Too many large requests at once, try again");
-            return Err(End::Refused(busy, Refusal::BodyMemory));
-        };
-        let outcome = self.serve_admitted(&incoming, declared, too_large);
+        let mut arriving = Arriving::new(&incoming, self.buffers.input.len())?;
+        let outcome = self.serve_admitted(&incoming, &mut arriving);
         if outcome.is_err() {
             self.buffers = Buffers::default();
         }
         // The memory has gone before the share of it.
-        drop(share);
+        drop(arriving);
         outcome
     }
 
     /// Reads the body of a request that was let in, and answers it.
-    fn serve_admitted(
-        &mut self,
-        incoming: &Incoming,
-        declared: usize,
-        too_large: impl Fn() -> End,
-    ) -> Result<bool, End> {
+    fn serve_admitted(&mut self, incoming: &Incoming, arriving: &mut Arriving<'c>) -> Result<bool, End> {
         self.send_continue(incoming)?;
         let taken = match incoming.framing {
-            Framing::Length(_) => self.read_sized_body(incoming, declared)?,
-            Framing::Chunked => self.read_chunked_body(incoming, too_large)?,
+            Framing::Length(_) => self.read_sized_body(incoming, arriving)?,
+            Framing::Chunked => self.read_chunked_body(incoming, arriving)?,
         };
         self.connection.set_state(BUSY);
         let outcome = self.exchange(incoming, taken.body());
@@ -313,7 +316,7 @@ impl Client<'_> {
                     Framing::Length(length) => usize::try_from(length).ok().filter(|n| *n <= input.len() - head_bytes),
                     Framing::Chunked => None,
                 };
-                let Some(body_bytes) = body_bytes.filter(|_| head.keep_alive) else {
+                let Some(body_bytes) = body_bytes.filter(|_| head.keep_alive && !head.is_http10) else {
                     return Err(End::Refused(error, refusal));
                 };
                 self.shared.metrics.refused(refusal);
@@ -332,24 +335,22 @@ impl Client<'_> {
         Ok(())
     }
 
-    fn read_sized_body(&mut self, incoming: &Incoming, length: usize) -> Result<Taken, End> {
-        let end = incoming.head_bytes + length;
-        let deadline = Instant::now() + BODY_TIME_MAX;
+    fn read_sized_body(&mut self, incoming: &Incoming, arriving: &mut Arriving<'c>) -> Result<Taken, End> {
+        let end = incoming.head_bytes + arriving.bytes_max;
         while self.buffers.input.len() < end {
             // The buffer grows with what arrives, not with what was promised.
             let missing = end - self.buffers.input.len();
-            self.fill_body(missing.min(64 << 10), deadline)?;
+            self.fill_body(missing.min(SMALL_BYTES), arriving)?;
         }
         Ok(Taken::InPlace { start: incoming.head_bytes, end })
     }
 
-    fn read_chunked_body(&mut self, incoming: &Incoming, too_large: impl Fn() -> End) -> Result<Taken, End> {
-        let deadline = Instant::now() + BODY_TIME_MAX;
+    fn read_chunked_body(&mut self, incoming: &Incoming, arriving: &mut Arriving<'c>) -> Result<Taken, End> {
         let (mut chunks, mut body, mut at) = (Chunks::new(), Vec::new(), incoming.head_bytes);
         loop {
             let input = &mut self.buffers.input;
             at += chunks.decode(&input[at..], &mut body, incoming.body_bytes_max).map_err(|bad| match bad {
-                BadChunks::TooLarge => too_large(),
+                BadChunks::TooLarge => body_too_large(incoming.body_bytes_max),
                 BadChunks::Malformed => refused(Kind::Invalid, "Malformed chunked body", Refusal::Malformed),
             })?;
             if chunks.is_done() {
@@ -357,14 +358,25 @@ impl Client<'_> {
             }
             input.drain(incoming.head_bytes..at);
             at = incoming.head_bytes;
-            self.fill_body(READ_BYTES, deadline)?;
+            self.fill_body(READ_BYTES, arriving)?;
         }
     }
 
-    fn fill_body(&mut self, most: usize, deadline: Instant) -> Result<(), End> {
-        match self.fill(most, deadline) {
+    fn fill_body(&mut self, most: usize, arriving: &mut Arriving<'c>) -> Result<(), End> {
+        if arriving.share.is_none() && arriving.received >= SMALL_BYTES {
+            arriving.share = Some(self.shared.room_for_body(arriving.bytes_max).ok_or_else(no_room_for_body)?);
+            self.connection.set_state(RECEIVING);
+        }
+        match self.fill(most, arriving.deadline) {
             Ok(0) => Err(End::Closed),
-            Ok(_) => Ok(()),
+            Ok(count) => {
+                let before = arriving.received;
+                arriving.received += count;
+                if arriving.share.is_some() && before / SMALL_BYTES < arriving.received / SMALL_BYTES {
+                    self.connection.set_state(RECEIVING);
+                }
+                Ok(())
+            }
             Err(error) if is_timeout(&error) => {
                 Err(refused(Kind::TooSlow, "The request body did not arrive in time", Refusal::TooSlow))
             }
@@ -428,6 +440,9 @@ impl Client<'_> {
             }
             Ok(Answer::Streamed { complete }) => Ok(complete && keep_open && !is_http10),
             Err(error) => {
+                if error.kind() == ErrorKind::ConnectionRefused {
+                    self.shared.config.stop.fail("the way to the workers is gone");
+                }
                 log::warn!("no worker answered: {error}");
                 let busy = ApiError::unavailable(1, "The service is busy, try again");
                 Err(End::Refused(busy, Refusal::WorkersBusy))
@@ -468,6 +483,37 @@ impl Client<'_> {
             }
         }
     }
+}
+
+/// A body on its way in. Its memory is asked for only when some of it is here: a promise alone keeps nobody else out.
+struct Arriving<'s> {
+    bytes_max: usize,
+    received: usize,
+    deadline: Instant,
+    share: Option<Share<'s>>,
+}
+
+impl Arriving<'_> {
+    fn new(incoming: &Incoming, input_bytes: usize) -> Result<Self, End> {
+        let bytes_max = match incoming.framing {
+            Framing::Length(length) if length > incoming.body_bytes_max as u64 => {
+                return Err(body_too_large(incoming.body_bytes_max));
+            }
+            Framing::Length(length) => length as usize,
+            Framing::Chunked => incoming.body_bytes_max,
+        };
+        let received = input_bytes - incoming.head_bytes;
+        Ok(Self { bytes_max, received, deadline: Instant::now() + BODY_TIME_MAX, share: None })
+    }
+}
+
+fn body_too_large(bytes_max: usize) -> End {
+    let error = ApiError::new(Kind::BodyTooLarge, "Request body exceeds maximum size");
+    End::Refused(error.with_reason(format!("expected at most {bytes_max} bytes")), Refusal::BodyTooLarge)
+}
+
+fn no_room_for_body() -> End {
+    End::Refused(ApiError::unavailable(1, "Too many large requests at once, try again"), Refusal::BodyMemory)
 }
 
 /// Where a body is.

@@ -4,12 +4,14 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Requests behind the screen at a time. Each costs tiny_http a thread; a commit shared by so many is cheap enough.
-const LOCAL_CONNECTIONS_MAX: usize = 64;
-/// How long a request waits for a free connection.
+pub(super) const LOCAL_CONNECTIONS_MAX: usize = 64;
+/// How long a request waits for a free connection, and for the greeting of a new one.
 const WAIT: Duration = Duration::from_secs(5);
+/// A connection that was not needed for so long is closed.
+const IDLE_MAX: Duration = Duration::from_secs(10);
 /// How long an answer may take: longer than any query, write or wait behind the screen.
 pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -21,15 +23,31 @@ const GREETING_ANSWER_MAX: usize = 256;
 
 pub(super) struct LocalPool {
     path: PathBuf,
-    opening: Mutex<()>,
     state: Mutex<State>,
     returned: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    idle: Vec<UnixStream>,
+    /// Each with the time since when; the last one returned comes last.
+    idle: Vec<(Instant, UnixStream)>,
     open: usize,
+    /// One of them is being opened. Of several that arrive at once tiny_http gives more than one to a waiting thread, and
+    /// those behind the first wait until that one is closed: for ever.
+    is_opening: bool,
+}
+
+impl State {
+    /// Closes what was not needed for a while, so that a burst leaves nothing behind.
+    fn close_unused(&mut self) {
+        let unused = self.idle.iter().take_while(|(since, _)| since.elapsed() >= IDLE_MAX).count();
+        self.idle.drain(..unused);
+        self.open -= unused;
+    }
+
+    const fn has_none(&self) -> bool {
+        self.idle.is_empty() && (self.is_opening || self.open >= LOCAL_CONNECTIONS_MAX)
+    }
 }
 
 /// A connection in use. It goes back to the pool only when [`Local::reusable`] says that its answer was read to the end.
@@ -41,36 +59,41 @@ pub(super) struct Local<'p> {
 
 impl LocalPool {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, opening: Mutex::default(), state: Mutex::default(), returned: Condvar::new() }
+        Self { path, state: Mutex::default(), returned: Condvar::new() }
     }
 
     pub(super) fn take(&self) -> io::Result<Local<'_>> {
         let (mut state, _) = self
             .returned
-            .wait_timeout_while(lock(&self.state), WAIT, |state| {
-                state.idle.is_empty() && state.open >= LOCAL_CONNECTIONS_MAX
-            })
+            .wait_timeout_while(lock(&self.state), WAIT, |state| state.has_none())
             .unwrap_or_else(PoisonError::into_inner);
         // The last one returned is the one whose thread and buffers are warm.
-        if let Some(stream) = state.idle.pop() {
+        if let Some((_, stream)) = state.idle.pop() {
             return Ok(Local { pool: self, stream: Some(stream), reusable: false });
         }
-        if state.open >= LOCAL_CONNECTIONS_MAX {
+        if state.has_none() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         state.open += 1;
+        state.is_opening = true;
         drop(state);
+        let opened = self.open();
+        lock(&self.state).is_opening = false;
+        self.returned.notify_one();
         let mut local = Local { pool: self, stream: None, reusable: false };
-        local.stream = Some(self.open()?);
+        local.stream = Some(opened?);
         Ok(local)
     }
 
-    /// Opens one connection at a time and waits until a thread of tiny_http serves it. Of several that arrive at once it
-    /// gives more than one to a waiting thread, and those behind the first wait until that one is closed: for ever.
+    /// Closes connections that were not needed for a while.
+    pub(super) fn close_unused(&self) {
+        lock(&self.state).close_unused();
+    }
+
+    /// Opens a connection and waits until a thread of tiny_http serves it.
     fn open(&self) -> io::Result<UnixStream> {
-        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         let mut stream = UnixStream::connect(&self.path)?;
-        stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+        stream.set_read_timeout(Some(WAIT))?;
         stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
         stream.write_all(GREETING)?;
         let mut answer = [0; GREETING_ANSWER_MAX];
@@ -81,6 +104,7 @@ impl LocalPool {
                 count => length += count,
             }
         }
+        stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
         Ok(stream)
     }
 }
@@ -99,9 +123,10 @@ impl Drop for Local<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.pool.state);
         match self.stream.take() {
-            Some(stream) if self.reusable => state.idle.push(stream),
+            Some(stream) if self.reusable => state.idle.push((Instant::now(), stream)),
             _ => state.open -= 1,
         }
+        state.close_unused();
         drop(state);
         self.pool.returned.notify_one();
     }

@@ -1,9 +1,10 @@
 //! The screen owns the port. tiny_http cannot face strangers (docs/decisions/0002-screen.md), so it listens on a private
 //! Unix socket, and what reaches it has been read here: complete, well-formed, admitted, one request at a time.
 //!
-//! A thread per connection, taken from a bounded pool. [`connection`] serves one client; [`local`] is the way to tiny_http,
+//! A thread per connection, taken from a bounded pool. [`accept`] lets clients in, [`connection`] serves one client; [`local`] is the way to tiny_http,
 //! [`answer`] the way back.
 
+mod accept;
 mod answer;
 mod connection;
 mod local;
@@ -11,20 +12,23 @@ mod memory;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::http::error::ApiError;
+use rustix::event::{EventfdFlags, eventfd};
+
 use crate::http::gate::Admit;
 use crate::http::metrics::{HttpMetrics, Refusal};
+use crate::shutdown::Stop;
 
-use connection::Connection;
+use connection::{Connection, RECEIVING, WRITING};
 pub(crate) use local::GREETING_TARGET;
-use local::LocalPool;
+use local::{LOCAL_CONNECTIONS_MAX, LocalPool};
 use memory::{Memory, Share};
 
 /// Connections that may wait in the kernel to be accepted.
@@ -35,8 +39,6 @@ const STACK_BYTES: usize = 96 << 10;
 const THREAD_IDLE_MAX: Duration = Duration::from_secs(10);
 /// How long a new connection waits for the place of an evicted one.
 const EVICTION_WAIT: Duration = Duration::from_millis(500);
-/// How long `accept` pauses after it failed, for want of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// All bodies in flight that are not small, together.
 const LARGE_BODIES_BYTES_MAX: usize = 4 << 20;
@@ -46,8 +48,11 @@ const LARGE_BODY_WAIT: Duration = Duration::from_secs(2);
 const LARGE_ANSWERS_BYTES_MAX: usize = 1 << 20;
 /// How long a large answer waits for its turn; a worker waits with it.
 const LARGE_ANSWER_WAIT: Duration = Duration::from_secs(1);
-/// How often it looks meanwhile whether a client has stopped reading.
+/// How often it is looked meanwhile whether a client has stalled.
 const STALL_CHECK: Duration = Duration::from_millis(20);
+
+/// File descriptors of the ways to the workers: tiny_http's end of each is open twice.
+pub(crate) const LOCAL_DESCRIPTORS_MAX: usize = 3 * LOCAL_CONNECTIONS_MAX;
 
 /// How the screen is set up.
 pub struct ScreenConfig {
@@ -59,6 +64,8 @@ pub struct ScreenConfig {
     pub trust_proxy: bool,
     /// Where tiny_http listens.
     pub local: PathBuf,
+    /// Told when tiny_http listens no more.
+    pub stop: Stop,
 }
 
 /// The open port and its threads.
@@ -66,6 +73,7 @@ pub struct Screen {
     shared: Arc<Shared>,
     listener: Arc<TcpListener>,
     accepting: JoinHandle<()>,
+    wake: Arc<OwnedFd>,
 }
 
 struct Shared {
@@ -107,14 +115,16 @@ impl Screen {
             arrivals: Mutex::default(),
             arrived: Condvar::new(),
         });
+        listener.set_nonblocking(true)?;
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let accepting = {
-            let (shared, listener) = (Arc::clone(&shared), Arc::clone(&listener));
+            let (shared, listener, wake) = (Arc::clone(&shared), Arc::clone(&listener), Arc::clone(&wake));
             thread::Builder::new()
                 .name("accept".into())
                 .stack_size(STACK_BYTES)
-                .spawn(move || accept_until_stopped(&shared, &listener))?
+                .spawn(move || accept::until_stopped(&shared, &listener, &wake))?
         };
-        Ok(Self { shared, listener, accepting })
+        Ok(Self { shared, listener, accepting, wake })
     }
 
     /// The address in use; tells the port when 0 was asked for.
@@ -125,9 +135,10 @@ impl Screen {
     /// Accepts no more, lets requests in progress be answered for up to `patience`, and closes everything.
     pub fn close(self, patience: Duration) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Ends the blocked accept. Fails only on a listener that is closed already.
-        let _ = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both);
+        // An event counter that nobody else writes to takes one.
+        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
         let _ = self.accepting.join();
+        drop(self.listener);
         let deadline = Instant::now() + patience;
         let mut slots = lock(&self.shared.slots);
         // A client whose request has begun to arrive still gets its answer.
@@ -141,37 +152,13 @@ impl Screen {
     }
 }
 
-fn accept_until_stopped(shared: &Arc<Shared>, listener: &TcpListener) {
-    let mut next_id = 0;
-    loop {
-        let accepted = listener.accept();
-        if shared.stopping.load(Ordering::SeqCst) {
-            return;
-        }
-        match accepted {
-            Ok((socket, peer)) => {
-                next_id += 1;
-                shared.take_in(next_id, socket, peer);
-            }
-            // The client went away between its knock and our opening.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                log::warn!("accept failed, trying again: {error}");
-                shared.metrics.refused(Refusal::AcceptFailed);
-                shared.evict_oldest();
-                thread::sleep(ACCEPT_PAUSE);
-            }
-        }
-    }
-}
-
 impl Shared {
-    fn take_in(self: &Arc<Self>, id: u64, socket: TcpStream, peer: SocketAddr) {
-        let connection = Arc::new(Connection::new(id, socket, peer.ip()));
+    /// Finds a place and a thread for a connection, or gives it back to be turned away.
+    fn take_in(self: &Arc<Self>, connection: Arc<Connection>) -> Result<(), Arc<Connection>> {
+        let id = connection.id;
         if !self.make_room() {
             self.metrics.refused(Refusal::ConnectionsFull);
-            connection.turn_away(&ApiError::unavailable(1, "Too many connections, try again"));
-            return;
+            return Err(connection);
         }
         lock(&self.slots).insert(id, Arc::clone(&connection));
         self.metrics.connections.fetch_add(1, Ordering::Relaxed);
@@ -180,6 +167,7 @@ impl Shared {
             self.metrics.refused(Refusal::ConnectionsFull);
             self.free_slot(id);
         }
+        Ok(())
     }
 
     /// Gives the connection to an idle thread, or to a new one.
@@ -204,11 +192,13 @@ impl Shared {
     fn serve_connections(self: Arc<Self>, first: Arc<Connection>) {
         let mut next = Some(first);
         while let Some(connection) = next {
+            let slot = Slot { shared: &self, id: connection.id };
             connection::serve(&self, &connection);
-            self.free_slot(connection.id);
-            drop(connection);
+            drop((slot, connection));
             next = self.next_arrival();
         }
+        // The last thread to go after a burst finds what the burst has opened.
+        self.local.close_unused();
     }
 
     fn next_arrival(&self) -> Option<Arc<Connection>> {
@@ -260,20 +250,25 @@ impl Shared {
         oldest.is_some()
     }
 
-    /// Waits for room for a body.
+    /// Waits for room for a body, if need be that of clients that do not send theirs.
     fn room_for_body(&self, bytes: usize) -> Option<Share<'_>> {
-        self.large_bodies.take(bytes, LARGE_BODY_WAIT)
+        self.room(&self.large_bodies, bytes, LARGE_BODY_WAIT, RECEIVING)
     }
 
     /// Waits for room for an answer, if need be that of clients that do not read theirs.
     fn room_for_answer(&self, bytes: usize) -> Option<Share<'_>> {
-        let deadline = Instant::now() + LARGE_ANSWER_WAIT;
+        self.room(&self.large_answers, bytes, LARGE_ANSWER_WAIT, WRITING)
+    }
+
+    /// Waits for a share of a memory. Who holds one in this state and stalls is hung up.
+    fn room<'m>(&self, memory: &'m Memory, bytes: usize, patience: Duration, state: u64) -> Option<Share<'m>> {
+        let deadline = Instant::now() + patience;
         loop {
-            let share = self.large_answers.take(bytes, STALL_CHECK);
+            let share = memory.take(bytes, STALL_CHECK);
             if share.is_some() || Instant::now() >= deadline {
                 return share;
             }
-            for connection in lock(&self.slots).values().filter(|connection| connection.is_stalled()) {
+            for connection in lock(&self.slots).values().filter(|connection| connection.is_stalled(state)) {
                 connection.hang_up();
                 self.metrics.refused(Refusal::Evicted);
             }
@@ -281,6 +276,59 @@ impl Shared {
     }
 }
 
+/// A connection's place. It is free again whatever becomes of its thread.
+struct Slot<'s> {
+    shared: &'s Shared,
+    id: u64,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.shared.free_slot(self.id);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{IpAddr, TcpStream};
+
+    use super::*;
+    use crate::http::error::ApiError;
+    use crate::http::head::Head;
+    use crate::testing::{PATIENCE, wait_for};
+
+    /// A mistake of ours.
+    struct Panics;
+
+    impl Admit for Panics {
+        fn admit(&self, _: &Head<'_>, _: IpAddr) -> Result<usize, (ApiError, Refusal)> {
+            panic!("a gate of a test panics")
+        }
+    }
+
+    #[test]
+    fn a_panic_keeps_no_place() {
+        let metrics = Arc::new(HttpMetrics::new::<()>(&[]));
+        let config = ScreenConfig {
+            address: "127.0.0.1:0".parse().expect("an address"),
+            connections_max: 2,
+            trust_proxy: false,
+            local: PathBuf::new(),
+            stop: Stop::new(),
+        };
+        let screen = Screen::open(config, Arc::new(Panics), Arc::clone(&metrics)).expect("a port");
+        for _ in 0..5 {
+            let mut client = TcpStream::connect(screen.address().expect("an address")).expect("a connection");
+            client.set_read_timeout(Some(PATIENCE)).expect("a setting");
+            client.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("a request");
+            assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
+        }
+        wait_for("their places to be free", || (metrics.connections.load(Ordering::Relaxed) == 0).then_some(()));
+        screen.close(Duration::ZERO);
+    }
 }
