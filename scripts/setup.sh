@@ -15,6 +15,8 @@ missing_packages() {
     if [ "$step" = test ]; then
         has shellcheck || echo shellcheck
         python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
+        # The engine that log-viewer's tests start for themselves; nothing is left running.
+        { has dockerd && has docker && has iptables; } || echo docker.io iptables
     fi
     if [ "$step" = bench ]; then
         has wrk || echo wrk
@@ -31,14 +33,16 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 }
 
-# The Python packages of the tests, in a folder of their own; made anew when the list changes.
+# The Python packages of all services' tests, in a folder of their own; made anew when a list changes.
 install_venv() {
-    local wanted=error-tracker/tests/requirements.txt have=.venv/installed.txt
-    if cmp -s "$wanted" "$have"; then return 0; fi
+    local lists=(*/tests/requirements.txt) have=.venv/installed.txt list
+    if cat "${lists[@]}" | cmp -s - "$have"; then return 0; fi
     say "setup: Python packages for the tests"
     python3 -m venv .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check --requirement "$wanted"
-    cp "$wanted" "$have"
+    for list in "${lists[@]}"; do
+        .venv/bin/pip install --quiet --disable-pip-version-check --requirement "$list"
+    done
+    cat "${lists[@]}" >"$have"
 }
 
 main() {

@@ -4,7 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where, and no more")]
 
 mod chaos;
+mod cli;
+mod containers;
 mod driver;
+mod events;
+mod faults;
+mod health;
+mod logs;
+mod migration;
+mod stats;
+mod tail;
 
 use std::fmt::Write as _;
 use std::ops::Deref;
@@ -94,6 +103,14 @@ impl Viewer {
         let answer = self.client().get(&target(path, query));
         assert_eq!(answer.status, 200, "{path} {query:?}: {}", answer.text());
         answer.json()
+    }
+
+    /// A whole export.
+    #[track_caller]
+    fn export(&self, query: &[(&str, &str)]) -> String {
+        let answer = self.client().get(&target("/api/logs/export", query));
+        assert_eq!(answer.status, 200, "{query:?}: {}", answer.text());
+        answer.text()
     }
 
     /// Waits until so many entries are stored.
