@@ -68,11 +68,8 @@ impl LogFile {
         if !meta.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "not a file"));
         }
-        let source = if sibling.is_compressed {
-            Source::Compressed(Box::new(Unpacked::new(file)))
-        } else {
-            Source::Plain(file)
-        };
+        let source =
+            if sibling.is_compressed { Source::Compressed(Box::new(Unpacked::new(file))) } else { Source::Plain(file) };
         Ok(Self { source, path: sibling.path.clone(), inode: meta.ino(), first_record: None })
     }
 

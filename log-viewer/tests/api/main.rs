@@ -7,6 +7,7 @@ mod chaos;
 mod cli;
 mod containers;
 mod driver;
+mod engine;
 mod events;
 mod faults;
 mod health;
