@@ -1,5 +1,7 @@
 //! For tests: the real binary on a free port with a database of its own, and a plain HTTP client.
 
+pub mod figures;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
