@@ -15,6 +15,7 @@ missing_packages() {
     if [ "$step" = test ]; then
         has shellcheck || echo shellcheck
         python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
+        { has node && has npm; } || echo nodejs npm
         # The engine that log-viewer's tests start for themselves; nothing is left running.
         { has dockerd && has docker && has iptables; } || echo docker.io iptables
     fi
@@ -33,16 +34,22 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 }
 
-# The Python packages of all services' tests, in a folder of their own; made anew when a list changes.
+# The Python packages of the tests, in a folder of their own; made anew when the list changes.
 install_venv() {
-    local lists=(*/tests/requirements.txt) have=.venv/installed.txt list
-    if cat "${lists[@]}" | cmp -s - "$have"; then return 0; fi
+    local wanted=error-tracker/tests/requirements.txt have=.venv/installed.txt
+    if cmp -s "$wanted" "$have"; then return 0; fi
     say "setup: Python packages for the tests"
     python3 -m venv .venv
-    for list in "${lists[@]}"; do
-        .venv/bin/pip install --quiet --disable-pip-version-check --requirement "$list"
-    done
-    cat "${lists[@]}" >"$have"
+    .venv/bin/pip install --quiet --disable-pip-version-check --requirement "$wanted"
+    cp "$wanted" "$have"
+}
+
+# The EventSource client of log-viewer's tests, beside the script that uses it.
+install_event_source() {
+    local folder=log-viewer/tests/sse
+    if [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then return 0; fi
+    say "setup: Node packages for the tests"
+    npm ci --prefix "$folder" --silent --no-audit --no-fund
 }
 
 main() {
@@ -52,7 +59,10 @@ main() {
     read -ra packages <<<"$(missing_packages "$step" | tr '\n' ' ')"
     install_packages "${packages[@]}"
     has cargo || die "please install Rust: https://rustup.rs"
-    if [ "$step" = test ]; then install_venv; fi
+    if [ "$step" = test ]; then
+        install_venv
+        install_event_source
+    fi
 }
 
 main "$@"

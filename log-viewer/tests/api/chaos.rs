@@ -183,8 +183,10 @@ fn what_was_rotated_while_nobody_read_is_read_later() {
         let home = Home::new();
         let container = home.docker.container_with("shop", LogOptions::rotated(20_000, 10, compress));
         let mut program = Program::new(container, random.fork());
-        (0..50).for_each(|_| program.say_something());
         let viewer = start_in(home, &[]);
+        for _ in 0..50 {
+            program.say_something();
+        }
         check_stored(&viewer, &program.written);
         let home = viewer.stop();
         while !program.container.old_path(6, compress).exists() {

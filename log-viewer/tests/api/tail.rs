@@ -1,8 +1,8 @@
 //! `GET /api/logs/tail`: live events, resumed without gap or double, to clients fast, slow, dead and real.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::testing::{Connection, wait_for};
@@ -230,19 +230,14 @@ fn tails_end_politely_with_the_service() {
 /// A published `EventSource` client, which connects anew by itself.
 struct Client {
     child: Child,
-    lines: BufReader<std::process::ChildStdout>,
+    lines: BufReader<ChildStdout>,
 }
 
 impl Client {
     fn start(url: &str) -> Self {
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let venv = std::env::var_os("MONLIGHT_VENV").map_or_else(|| package.join("../.venv"), PathBuf::from);
-        let python = venv.join("bin/python");
-        let mut command = Command::new(&python);
-        command.arg(package.join("tests/sse/client.py")).arg(url).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| {
-            panic!("{}: {error}; `scripts/setup.sh test` installs what is missing", python.display())
-        });
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sse/client.js");
+        assert!(script.with_file_name("node_modules").exists(), "`scripts/setup.sh test` installs what is missing");
+        let mut child = Command::new("node").arg(script).arg(url).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Self { child, lines }
     }
