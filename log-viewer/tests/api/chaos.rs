@@ -143,7 +143,7 @@ fn check_everything(viewer: Viewer, programs: &[Program]) {
 /// Three programs: no rotation, rotation, rotation with compression. The files are enough for the time of any restart.
 fn programs(home: &Home, random: &mut Random) -> Vec<Program> {
     let options =
-        [LogOptions::default(), LogOptions::rotated(30_000, 150, false), LogOptions::rotated(20_000, 200, true)];
+        [LogOptions::default(), LogOptions::rotated(60_000, 200, false), LogOptions::rotated(50_000, 250, true)];
     let start = |(number, options): (usize, LogOptions)| {
         let container = home.docker.container_with(&format!("shop_{number}"), options);
         Program::new(container, random.fork())
