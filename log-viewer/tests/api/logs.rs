@@ -19,7 +19,7 @@ fn shop() -> (Viewer, Container, Container) {
     worker.stdout("[INFO] hello world");
     worker.stdout("[INFO] world, hello again");
     worker.stdout("[CRITICAL] out of memory");
-    worker.stdout(r#"{"level":"warn","msg":"queue is long","user":{"id":42}}"#);
+    worker.stdout(r#"{"level":"warn","msg":"queue is long","user":{"id":43}}"#);
     worker.stdout("[INFO] helium");
     viewer.wait_for_entries(10);
     (viewer, web, worker)
@@ -153,7 +153,7 @@ fn any_text_can_be_searched() {
         let answer = viewer.client().get(&target("/api/logs", &[("contains", text)]));
         assert_eq!(answer.status, 200, "{text:?}: {}", answer.text());
     }
-    assert_eq!(viewer.client().get(&target("/api/logs", &[("search", &"x ".repeat(3000))])).status, 200);
+    assert_eq!(viewer.client().get(&target("/api/logs", &[("search", &"x ".repeat(300))])).status, 200);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn what_makes_no_sense_is_named() {
         ("since", "yesterday"),
         ("until", "2026-13-01"),
         ("limit", "many"),
-        ("offset", "-1"),
+        ("offset", "some"),
         ("before", "x"),
     ] {
         let answer = viewer.client().get(&target("/api/logs", &[(name, value)]));
@@ -196,22 +196,21 @@ fn pages_hold_everything_once_while_lines_arrive() {
     let (viewer, mut web, _worker) = shop();
     let first = viewer.ask("/api/logs", &[("limit", "4")]);
     let mut found: Vec<Value> = entries(&first);
-    let mut before = first["next_before"].clone();
-    while !before.is_null() {
+    let mut before = first["next"].clone();
+    while let Some(place) = before.as_str() {
         web.stdout("[INFO] meanwhile");
         let total = viewer.ask("/api/stats", &[])["total_logs"].as_u64().unwrap();
         common::testing::wait_for("it to be stored", || {
             (viewer.ask("/api/stats", &[])["total_logs"].as_u64().unwrap() > total).then_some(())
         });
-        let text = before.as_str().map_or_else(|| before.to_string(), str::to_owned);
-        let page = viewer.ask("/api/logs", &[("limit", "4"), ("before", &text)]);
+        let page = viewer.ask("/api/logs", &[("limit", "4"), ("before", place)]);
         found.extend(entries(&page));
-        before = page["next_before"].clone();
+        before = page["next"].clone();
     }
     let mut ids: Vec<_> = found.iter().map(|entry| entry["id"].as_i64().unwrap()).collect();
-    assert_eq!(ids, (1..=10).rev().collect::<Vec<_>>());
-    ids.dedup();
-    assert_eq!(ids.len(), 10);
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=10).collect::<Vec<_>>());
+    assert!(found.is_sorted_by_key(|entry| std::cmp::Reverse(entry["timestamp"].to_string())), "the newest first");
 
     let offset: Vec<_> = viewer.logs(&[
         ("limit", "2"),
@@ -221,6 +220,25 @@ fn pages_hold_everything_once_while_lines_arrive() {
     ]);
     assert_eq!(offset.len(), 2);
     assert!(offset[0]["id"].as_i64() > offset[1]["id"].as_i64());
+}
+
+/// A list of a hundred long messages would be a long answer.
+#[test]
+fn a_long_message_is_cut_in_lists_and_whole_by_itself() {
+    let viewer = start();
+    let mut web = viewer.docker().container("web");
+    let long = format!("[INFO] long {}", "é".repeat(60_000));
+    web.stdout(&long);
+    viewer.wait_for_entries(1);
+    let listed = viewer.logs(&[]).remove(0);
+    let text = message(&listed);
+    assert!(text.len() < long.len() && long.starts_with(&text), "{} bytes", text.len());
+    assert_eq!(listed["cut"], long.len() - text.len());
+    let whole = viewer.ask("/api/logs/1", &[]);
+    assert_eq!((message(&whole), whole.get("cut")), (long, None));
+    for (path, status) in [("/api/logs/2", 404), ("/api/logs/0", 404), ("/api/logs/x", 404), ("/api/logs/-1", 404)] {
+        assert_eq!(viewer.client().get(path).status, status, "{path}");
+    }
 }
 
 #[test]
