@@ -15,6 +15,9 @@ missing_packages() {
     if [ "$step" = test ]; then
         has shellcheck || echo shellcheck
         python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
+        { has node && has npm; } || echo nodejs npm
+        # The engine that log-viewer's tests start for themselves; nothing is left running.
+        { has dockerd && has docker && has iptables; } || echo docker.io iptables
     fi
     if [ "$step" = bench ]; then
         has wrk || echo wrk
@@ -41,6 +44,14 @@ install_venv() {
     cp "$wanted" "$have"
 }
 
+# The EventSource client of log-viewer's tests, beside the script that uses it.
+install_event_source() {
+    local folder=log-viewer/tests/sse
+    if [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then return 0; fi
+    say "setup: Node packages for the tests"
+    npm ci --prefix "$folder" --silent --no-audit --no-fund
+}
+
 main() {
     local step=${1:?usage: setup.sh build|test|bench}
     cd "$(dirname "$0")/.."
@@ -48,7 +59,10 @@ main() {
     read -ra packages <<<"$(missing_packages "$step" | tr '\n' ' ')"
     install_packages "${packages[@]}"
     has cargo || die "please install Rust: https://rustup.rs"
-    if [ "$step" = test ]; then install_venv; fi
+    if [ "$step" = test ]; then
+        install_venv
+        install_event_source
+    fi
 }
 
 main "$@"

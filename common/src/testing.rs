@@ -1,7 +1,11 @@
 //! For tests: the real binary on a free port with a database of its own, and a plain HTTP client.
 
+pub mod figures;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -61,6 +65,105 @@ impl Drop for TempDir {
     fn drop(&mut self) {
         // What is left in the system's temporary folder harms nobody.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Says that something was left out; an error where the machine is known to have it.
+#[track_caller]
+pub fn skip(what: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{what}");
+    eprintln!("{what}");
+}
+
+/// Small and repeatable; the seed is printed, and taken from `SEED` when that is set.
+pub struct Random(u64);
+
+impl Random {
+    /// With a new seed.
+    pub fn new() -> Self {
+        let given = std::env::var_os("SEED").and_then(|seed| seed.to_str()?.parse().ok());
+        let seed = given.unwrap_or_else(|| RandomState::new().hash_one("seed") | 1);
+        eprintln!("SEED={seed}");
+        Self(seed)
+    }
+
+    /// Another one, decided by this one's seed.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        Self(self.number() | 1)
+    }
+
+    /// 0 to `end` - 1.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.number() % end as u64) as usize
+    }
+
+    /// xorshift64
+    fn number(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+impl Default for Random {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A file system of a few megabytes.
+pub struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    /// None where this user may not mount; says so, and fails where it must not be missing.
+    pub fn mount() -> Option<Self> {
+        let folder = TempDir::new();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=4m,mode=0755", "tmpfs"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        if mount.is_ok_and(|status| status.success()) {
+            return Some(Self { folder });
+        }
+        skip("a full disk was NOT tested: a small tmpfs can only be mounted by root");
+        None
+    }
+
+    /// Where it is mounted.
+    pub const fn folder(&self) -> &TempDir {
+        &self.folder
+    }
+
+    /// Leaves no room.
+    pub fn fill(&self) {
+        let mut filler = File::create(self.filler()).expect("a file");
+        let error = loop {
+            if let Err(error) = filler.write_all(&[0; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
+    /// Makes room again.
+    pub fn empty(&self) {
+        std::fs::remove_file(self.filler()).expect("it was full");
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.folder.path().join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What stays mounted goes with the machine.
+        let _ = Command::new("umount").arg("--lazy").arg(self.folder.path()).status();
     }
 }
 
@@ -213,6 +316,11 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
+    /// Whether the body comes in chunks.
+    pub fn is_chunked(&self) -> bool {
+        self.headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked")
+    }
+
     /// The `detail` of an error.
     #[track_caller]
     pub fn detail(&self) -> String {
@@ -302,6 +410,23 @@ impl Connection {
 
     /// Reads one answer. `100 Continue` is skipped.
     pub fn read_answer(&mut self, head_only: bool) -> io::Result<Answer> {
+        let mut answer = self.read_head()?;
+        if answer.status == 100 {
+            return self.read_answer(head_only);
+        }
+        if answer.is_chunked() {
+            while let Some(chunk) = self.read_chunk()? {
+                answer.body.extend(chunk);
+            }
+        } else if !head_only {
+            let length = answer.headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+            answer.body = self.read_bytes(length)?;
+        }
+        Ok(answer)
+    }
+
+    /// Reads an answer's status and headers.
+    pub fn read_head(&mut self) -> io::Result<Answer> {
         let status = self.read_status()?;
         let mut headers = HashMap::new();
         loop {
@@ -309,32 +434,28 @@ impl Connection {
             let Some((name, value)) = line.split_once(':') else { break };
             headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
-        if status == 100 {
-            return self.read_answer(head_only);
-        }
-        let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        let mut body = vec![0; if head_only { 0 } else { length }];
-        self.stream.read_exact(&mut body)?;
-        if !head_only && headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
-            body = self.read_chunks()?;
-        }
-        Ok(Answer { status, headers, body })
+        Ok(Answer { status, headers, body: Vec::new() })
     }
 
-    /// A body in pieces; one that breaks off is an error.
-    fn read_chunks(&mut self) -> io::Result<Vec<u8>> {
-        let mut body = Vec::new();
-        loop {
-            let size = self.read_line()?;
-            let size = usize::from_str_radix(&size, 16).map_err(|_| io::Error::other(format!("no size: {size:?}")))?;
-            let begin = body.len();
-            body.resize(begin + size, 0);
-            self.stream.read_exact(&mut body[begin..])?;
-            self.read_line()?;
-            if size == 0 {
-                return Ok(body);
-            }
-        }
+    /// Reads a chunk of an answer that is sent in chunks; none after the last one.
+    pub fn read_chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let line = self.read_line()?;
+        let length = usize::from_str_radix(&line, 16)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("no chunk: {line:?}")))?;
+        let chunk = self.read_bytes(length)?;
+        self.read_line()?;
+        Ok((length > 0).then_some(chunk))
+    }
+
+    /// Reads exactly so many bytes.
+    pub fn read_bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).map(|()| bytes)
+    }
+
+    /// How long one read may take.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.stream.get_ref().set_read_timeout(Some(patience))
     }
 
     /// Whether the server has closed the connection; waits for it.

@@ -1,13 +1,13 @@
 //! Measures every figure of error-tracker on the machine at hand: `make bench`. Prints one table and writes it to
 //! `docs/performance.md`. The load comes from `wrk` on the same machine; rate limits are off.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::testing::figures::{Table, percentile};
 use common::testing::{self, Client, Connection, Service, TempDir};
 
 const KEY: &str = "bench";
@@ -24,37 +24,11 @@ fn main() {
     let raw = raw_sqlite_rate();
     loads(&binary, raw, &mut table);
     lists(&binary, &mut table);
-    let page = table.render();
-    eprintln!("{page}");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
-    std::fs::write(&path, page).expect("docs/performance.md can be written");
-}
-
-/// A figure, what it should reach, and whether it does.
-#[derive(Default)]
-struct Table {
-    rows: Vec<(String, String, String, bool)>,
-}
-
-impl Table {
-    fn add(&mut self, what: &str, goal: &str, measured: String, is_met: bool) {
-        eprintln!("{what}: {measured} (goal {goal})");
-        self.rows.push((what.into(), goal.into(), measured, is_met));
-    }
-
-    fn render(&self) -> String {
-        let mut page = format!(
-            "# Performance\n\nWritten by `make bench`; do not edit.\n\n{}\n\nThe load generator (`wrk`, 2 threads, {LOAD_SECONDS} s \
-             each) runs on the same machine. `RATE_LIMIT=0`. Every answer to a report is sent after its fsync \
-             (`synchronous=FULL`). Reports are 2.9 KB.\n\n| figure | goal | measured | met |\n|---|---|---|---|\n",
-            machine()
-        );
-        for (what, goal, measured, is_met) in &self.rows {
-            let met = if *is_met { "yes" } else { "no" };
-            let _ = writeln!(page, "| {what} | {goal} | {measured} | {met} |");
-        }
-        page
-    }
+    let note = format!(
+        "The load generator (`wrk`, 2 threads, {LOAD_SECONDS} s each) runs on the same machine. `RATE_LIMIT=0`. Every answer \
+         to a report is sent after its fsync (`synchronous=FULL`). Reports are 2.9 KB."
+    );
+    table.write("error-tracker", &note);
 }
 
 fn start(binary: &Path, folder: &Path) -> Service {
@@ -216,23 +190,4 @@ fn with_health(service: &Service, load: impl FnOnce() -> Load) -> (Load, f64) {
         stop.store(true, Ordering::Relaxed);
         (load, watch.join().expect("the health watch"))
     })
-}
-
-/// Nearest rank.
-fn percentile(values: &mut [f64], rank: usize) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[(values.len() * rank).div_ceil(100) - 1]
-}
-
-/// Commit, cores and processor.
-fn machine() -> String {
-    let said = |program: &str, args: &[&str]| {
-        let output = Command::new(program).args(args).output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let commit = said("git", &["log", "-1", "--format=commit %h of %cs"]).unwrap_or_default();
-    let cores = thread::available_parallelism().map_or(0, usize::from);
-    let cpu = std::fs::read_to_string(PathBuf::from("/proc/cpuinfo")).unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    format!("Measured at {commit} on {cores} cores ({}).", model.trim_start_matches(['\t', ':', ' ']))
 }

@@ -1,19 +1,18 @@
 //! What goes wrong around the service: crashes, full and foreign disks, signals, a second instance. Nothing that was
 //! acknowledged is lost, and what cannot work is refused with words that help.
 
-use std::fs::{self, File};
-use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Read as _, Write as _};
+use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::testing::{Client, Connection, Service, TempDir, wait_for};
+use common::testing::{Client, Connection, Random, Service, SmallDisk, TempDir, skip, wait_for};
 use rusqlite::OpenFlags;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::Value;
@@ -67,25 +66,6 @@ fn check_integrity(database: &Path) {
     let conn = rusqlite::Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let verdict: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok");
-}
-
-/// Small and repeatable; the seed is printed.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let seed = RandomState::new().hash_one("seed") | 1;
-        eprintln!("seed {seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, end: u64) -> usize {
-        // xorshift64
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % end).unwrap()
-    }
 }
 
 #[test]
@@ -154,59 +134,10 @@ fn many_at_once_with_a_new_error_make_one_group() {
     assert_eq!((&list["total"], &list["errors"][0]["count"]), (&1.into(), &CLIENTS.into()));
 }
 
-/// A file system of a few megabytes.
-struct SmallDisk {
-    folder: TempDir,
-}
-
-impl SmallDisk {
-    /// None where this user may not mount; says so, and fails where it must not be missing.
-    fn mount() -> Option<Self> {
-        let folder = TempDir::new();
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4m,mode=0755", "tmpfs"])
-            .arg(folder.path())
-            .stderr(Stdio::null())
-            .status();
-        if mount.is_ok_and(|status| status.success()) {
-            return Some(Self { folder });
-        }
-        skip("a full disk was NOT tested: a small tmpfs can only be mounted by root");
-        None
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.folder.path().join("filler")
-    }
-
-    fn fill(&self) {
-        let mut filler = File::create(self.filler()).unwrap();
-        let error = loop {
-            if let Err(error) = filler.write_all(&[0; 4096]) {
-                break error;
-            }
-        };
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // What stays mounted goes with the machine.
-        let _ = Command::new("umount").arg("--lazy").arg(self.folder.path()).status();
-    }
-}
-
-/// Says that something was left out; an error where the machine is known to have it.
-fn skip(what: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{what}");
-    eprintln!("{what}");
-}
-
 #[test]
 fn a_full_disk() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let database = database_in(&disk.folder);
+    let database = database_in(disk.folder());
     let variables = [("API_KEY", KEY), ("RATE_LIMIT", "0"), ("DATABASE_PATH", database.to_str().unwrap())];
     let service = Service::start(&binary(), &variables);
     let client = service.client(KEY);
@@ -226,7 +157,7 @@ fn a_full_disk() {
     assert_eq!(health.status, 503);
     assert!(health.detail().contains("full"), "{}", health.text());
 
-    fs::remove_file(disk.filler()).unwrap();
+    disk.empty();
     wait_for("the service to notice by itself", || (client.get("/health").status == 200).then_some(()));
     kept.extend((0..20).filter_map(|n| send(&client, &format!("after-{n}"))));
     assert!(kept.len() >= 40, "the disk has room again");
@@ -238,7 +169,7 @@ fn a_full_disk() {
     let service = Service::start(&binary(), &variables);
     let client = service.client(KEY);
     check_kept(&client, &kept);
-    fs::remove_file(disk.filler()).unwrap();
+    disk.empty();
     wait_for("a report to be taken", || send(&client, "at-last"));
     check_integrity(&database);
 }
@@ -500,7 +431,7 @@ fn too_few_file_descriptors_for_its_connections_are_refused() {
 #[test]
 fn without_a_way_to_its_workers_it_ends() {
     let Tracker { service, folder: _folder } = start();
-    let descriptors = PathBuf::from(format!("/proc/{}/fd", service.pid()));
+    let descriptors = std::path::PathBuf::from(format!("/proc/{}/fd", service.pid()));
     let free: Vec<_> = (0..).filter(|number: &u64| !descriptors.join(number.to_string()).exists()).take(20).collect();
     let pid = process(&service.pid().to_string());
     let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;

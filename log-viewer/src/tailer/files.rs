@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Read as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirEntryExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
@@ -17,21 +17,41 @@ const WINDOW_BYTES: usize = RECORD_BYTES_MAX;
 /// One read of a compressed file.
 const GZ_READ_BYTES: usize = 16 << 10;
 
+/// How often the files are listed until two lists agree; a rotation takes less than one list.
+const LISTS_MAX: usize = 20;
+
 /// A log file that exists under this name at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sibling {
     /// 0 for the one Docker writes to, then the number in its name.
     pub(super) age: u32,
     pub(super) path: PathBuf,
+    pub(super) inode: u64,
     is_compressed: bool,
 }
 
-/// The files of a container's log, the newest first.
+/// The files of a container's log, the newest first, as they were at one moment.
+///
+/// A folder is not listed at one moment: a file that is renamed meanwhile may be missing, or be there twice. So two lists
+/// must agree. When they do not, that is [`ErrorKind::NotFound`]: the caller looks again later.
 pub(super) fn siblings(folder: &Path, id: &str) -> io::Result<Vec<Sibling>> {
+    let mut before = list(folder, id)?;
+    for _ in 1..LISTS_MAX {
+        let now = list(folder, id)?;
+        if now == before {
+            return Ok(now);
+        }
+        before = now;
+    }
+    Err(io::Error::new(ErrorKind::NotFound, "its files are renamed all the time"))
+}
+
+fn list(folder: &Path, id: &str) -> io::Result<Vec<Sibling>> {
     let current = format!("{id}-json.log");
     let mut found: Vec<Sibling> = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
+        let entry = entry?;
+        let (path, inode) = (entry.path(), entry.ino());
         let Some(rest) = path.file_name().and_then(|name| name.to_str()?.strip_prefix(&current)) else { continue };
         let (number, is_compressed) = rest.strip_suffix(".gz").map_or((rest, false), |number| (number, true));
         let age = match number.strip_prefix('.').map(str::parse) {
@@ -39,7 +59,7 @@ pub(super) fn siblings(folder: &Path, id: &str) -> io::Result<Vec<Sibling>> {
             Some(Ok(age)) if age <= AGE_MAX => age,
             _ => continue,
         };
-        found.push(Sibling { age, path, is_compressed });
+        found.push(Sibling { age, path, inode, is_compressed });
     }
     // While a file is being compressed both are there, and only the plain one is whole.
     found.sort_by_key(|sibling| (sibling.age, sibling.is_compressed));
@@ -62,9 +82,13 @@ enum Source {
 }
 
 impl LogFile {
+    /// [`ErrorKind::NotFound`] when it has another name by now.
     pub(super) fn open(sibling: &Sibling) -> io::Result<Self> {
         let file = File::open(&sibling.path)?;
         let meta = file.metadata()?;
+        if meta.ino() != sibling.inode {
+            return Err(io::Error::new(ErrorKind::NotFound, "it was renamed"));
+        }
         if !meta.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "not a file"));
         }
@@ -207,6 +231,22 @@ mod tests {
         }
     }
 
+    fn sibling(age: u32, path: PathBuf, is_compressed: bool) -> Sibling {
+        let inode = fs::metadata(&path).expect("a file").ino();
+        Sibling { age, path, inode, is_compressed }
+    }
+
+    #[test]
+    fn a_file_that_took_the_name_of_another_is_not_taken_for_it() {
+        let folder = TempDir::new();
+        write(&folder.path().join("c-json.log"), b"old\n", false);
+        let before = siblings(folder.path(), "c").expect("a folder");
+        fs::rename(folder.path().join("c-json.log"), folder.path().join("c-json.log.1")).expect("renamed");
+        write(&folder.path().join("c-json.log"), b"new\n", false);
+        let error = LogFile::open(&before[0]).err().expect("another file");
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
     #[test]
     fn siblings_are_found_by_age_and_plain_ones_are_preferred() {
         let folder = TempDir::new();
@@ -227,7 +267,7 @@ mod tests {
         let mut reader = LineReader::new();
         let mut id = |age, is_compressed: bool, name: &str| {
             let path = folder.path().join(name);
-            let mut file = LogFile::open(&Sibling { age, path, is_compressed }).expect("a file");
+            let mut file = LogFile::open(&sibling(age, path, is_compressed)).expect("a file");
             file.id(&mut reader).expect("readable")
         };
         write(&folder.path().join("a"), b"first", false);
@@ -247,7 +287,7 @@ mod tests {
         let text: Vec<u8> = (0..3 * WINDOW_BYTES as u32).flat_map(u32::to_le_bytes).collect();
         let path = folder.path().join("a");
         write(&path, &text, true);
-        let mut file = LogFile::open(&Sibling { age: 1, path, is_compressed: true }).expect("a file");
+        let mut file = LogFile::open(&sibling(1, path, true)).expect("a file");
         for offset in [0, 5, 400_000, 390_000, 10, text.len() - 3, text.len(), text.len() + 9] {
             let mut into = [0; 1000];
             let count = file.read_at(offset as u64, &mut into).expect("readable");

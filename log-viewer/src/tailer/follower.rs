@@ -4,10 +4,8 @@
 //! to go on after a crash, is the [`Cursor`]; everything else here can be thrown away and read again.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use super::containers::Container;
@@ -124,6 +122,8 @@ struct Moment {
 enum Next {
     /// Nothing yet.
     Wait,
+    /// A rotation is under way: there will be another file, so nothing is complete yet.
+    Later,
     /// The file has become complete, or another is open.
     Read,
 }
@@ -152,6 +152,23 @@ impl Follower {
         part: &mut Part,
         figures: &Figures,
     ) -> io::Result<bool> {
+        match self.read_on(reader, now, part, figures) {
+            // A rotation is under way, and its next step will be noticed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.active = [Instant::now(); 2];
+                Ok(false)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn read_on(
+        &mut self,
+        reader: &mut LineReader,
+        now: LogTime,
+        part: &mut Part,
+        figures: &Figures,
+    ) -> io::Result<bool> {
         if self.place.is_none() && !self.start(reader, figures)? {
             return Ok(false);
         }
@@ -161,6 +178,10 @@ impl Follower {
             }
             match self.go_on(reader, part, figures)? {
                 Next::Read => {}
+                Next::Later => {
+                    self.active = [Instant::now(); 2];
+                    return Ok(false);
+                }
                 Next::Wait => {
                     self.close_quiet(part);
                     return Ok(false);
@@ -251,15 +272,14 @@ impl Follower {
 
     /// The open file was emptied: what is in it now is new.
     fn start_again(&mut self, part: &mut Part) -> io::Result<()> {
+        let Some(position) = self.place.as_ref().map(Place::position) else { return Ok(()) };
+        let siblings = siblings(&self.container.folder, &self.container.id)?;
+        let Some(current) = siblings.iter().find(|sibling| sibling.age == 0) else { return Ok(()) };
+        let file = LogFile::open(current)?;
         self.close_all(part);
-        let Some(place) = self.place.take() else { return Ok(()) };
-        let position = place.position();
-        let current =
-            siblings(&self.container.folder, &self.container.id)?.into_iter().find(|sibling| sibling.age == 0);
-        let Some(current) = current else { return Ok(()) };
         self.left.clear();
         self.stored = [position; 2];
-        self.place = Some(Place::new(LogFile::open(&current)?, position));
+        self.place = Some(Place::new(file, position));
         Ok(())
     }
 
@@ -270,18 +290,11 @@ impl Follower {
         let siblings = siblings(&self.container.folder, &self.container.id)?;
         let next = match find(&siblings, &id, reader)? {
             // It is the current one after all: a rename is half done.
-            Some(0) => return Ok(Next::Wait),
+            Some(0) => return Ok(Next::Later),
             Some(at) => &siblings[at - 1],
             None => return self.bridge_gap(reader, part, figures),
         };
         let file = LogFile::open(next)?;
-        // Names may have moved on between the look and the opening.
-        let again = self::siblings(&self.container.folder, &self.container.id)?;
-        let at = again.iter().position(|sibling| inode(sibling) == Some(file.inode));
-        let is_next = at.is_some_and(|at| find(&again[at..], &id, reader).is_ok_and(|found| found == Some(1)));
-        if !is_next {
-            return Ok(Next::Wait);
-        }
         let path = place.file.path.display().to_string();
         self.left.push_back(Left { id, path, base: place.base });
         self.place = Some(Place::new(file, place.position()));
@@ -292,8 +305,8 @@ impl Follower {
     fn bridge_gap(&mut self, reader: &mut LineReader, part: &mut Part, figures: &Figures) -> io::Result<Next> {
         let Some(place) = &self.place else { return Ok(Next::Wait) };
         let position = place.position();
+        let Some(file) = self.oldest_with_news(self.last_time, reader, figures)? else { return Ok(Next::Later) };
         self.close_all(part);
-        let Some(file) = self.oldest_with_news(self.last_time, reader, figures)? else { return Ok(Next::Wait) };
         self.left.clear();
         self.stored = [position; 2];
         self.place = Some(Place::new(file, position));
@@ -307,7 +320,6 @@ impl Follower {
         reader: &mut LineReader,
         figures: &Figures,
     ) -> io::Result<Option<LogFile>> {
-        self.newer_than = newest;
         let siblings = siblings(&self.container.folder, &self.container.id)?;
         let mut oldest = None;
         for sibling in &siblings {
@@ -316,9 +328,11 @@ impl Follower {
             let first = reader.first_line(&mut file, is_complete, |line| first_time(&line))?.flatten();
             oldest = Some(file);
             if first.is_some() && first <= newest {
+                self.newer_than = newest;
                 return Ok(oldest);
             }
         }
+        self.newer_than = newest;
         if oldest.is_some() && newest.is_some() && figures.gaps.add(1) == 0 {
             let name = &self.container.name;
             log::warn!("{name}: its log was rotated away before it was read; some lines may be missing");
@@ -455,33 +469,28 @@ fn first_time(line: &Line<'_>) -> Option<LogTime> {
     }
 }
 
-fn inode(sibling: &Sibling) -> Option<u64> {
-    fs::metadata(&sibling.path).ok().map(|meta| meta.ino())
-}
-
 /// Which of the files is the one known as `id`. A hash is believed before an inode, which the system uses again.
 fn find(siblings: &[Sibling], id: &FileId, reader: &mut LineReader) -> io::Result<Option<usize>> {
-    let mut same_record = None;
-    for (at, sibling) in siblings.iter().enumerate() {
-        let mut file = match LogFile::open(sibling) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            file => file?,
-        };
+    // A renamed file keeps its inode: most often the first one looked at is the one.
+    let (same_inode, others): (Vec<usize>, Vec<usize>) =
+        (0..siblings.len()).partition(|at| siblings[*at].inode == id.inode);
+    for at in same_inode.into_iter().chain(others) {
+        let mut file = LogFile::open(&siblings[at])?;
         let other = file.id(reader)?;
-        let is_same_record = id.first_record.is_none() || other.first_record == id.first_record;
-        if is_same_record && other.inode == id.inode {
+        let is_it = match id.first_record {
+            Some(_) => other.first_record == id.first_record,
+            None => other.inode == id.inode,
+        };
+        if is_it {
             return Ok(Some(at));
         }
-        if id.first_record.is_some() && is_same_record {
-            same_record = same_record.or(Some(at));
-        }
     }
-    Ok(same_record)
+    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::fs::{self, File};
     use std::io::Write as _;
     use std::path::PathBuf;
 
@@ -742,7 +751,7 @@ mod tests {
         world.append(&record(Stream::Stdout, "dying words", 0));
         world.poll();
         assert!(world.stored.is_empty());
-        world.follower.active = [Instant::now() - QUIET_IN_LINE; 2];
+        world.follower.active = [Instant::now().checked_sub(QUIET_IN_LINE).expect("a machine that runs longer"); 2];
         world.poll();
         assert_eq!(world.lines(Stream::Stdout), ["dying words"]);
         world.forget();

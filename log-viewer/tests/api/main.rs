@@ -4,9 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where, and no more")]
 
 mod chaos;
+mod cli;
+mod containers;
 mod driver;
+mod engine;
+mod events;
+mod faults;
+mod health;
 mod logs;
 mod migration;
+mod stats;
+mod tail;
 
 use std::fmt::Write as _;
 use std::ops::Deref;
@@ -96,6 +104,14 @@ impl Viewer {
         let answer = self.client().get(&target(path, query));
         assert_eq!(answer.status, 200, "{path} {query:?}: {}", answer.text());
         answer.json()
+    }
+
+    /// A whole export.
+    #[track_caller]
+    fn export(&self, query: &[(&str, &str)]) -> String {
+        let answer = self.client().get(&target("/api/logs/export", query));
+        assert_eq!(answer.status, 200, "{query:?}: {}", answer.text());
+        answer.text()
     }
 
     /// Waits until so many entries are stored.
@@ -193,7 +209,7 @@ fn read_only(database: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
 }
 
-/// The file is sound, and so is its search index. The service must have stopped: the check of an index counts as a write.
+/// The file is sound, and so are its search indexes. The service must have stopped: the check of an index counts as a write.
 #[track_caller]
 fn check_integrity(database: &Path) {
     let conn = rusqlite::Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
