@@ -1,0 +1,1 @@
+ALTER TABLE metrics_aggregated ADD COLUMN project VARCHAR(100);

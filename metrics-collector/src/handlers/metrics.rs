@@ -1,0 +1,1 @@
+//! `/api/metrics`: take values, answer with their rollups.

@@ -1,0 +1,19 @@
+//! The page at `/`.
+
+use common::http::error::ApiError;
+use common::http::reply::Reply;
+use common::http::request::Request;
+use common::http::response::Response;
+
+use crate::context::Context;
+
+const INDEX: &str = include_str!("../../pages/index.html");
+
+/// The same page for both of its addresses.
+pub(crate) fn index(_ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+    Ok(Response::html(INDEX)
+        .with_header("cache-control", "no-cache")
+        .with_header("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
+        .with_header("referrer-policy", "no-referrer")
+        .into())
+}

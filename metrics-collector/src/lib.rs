@@ -1,0 +1,28 @@
+//! Takes counters, histograms and gauges, keeps them by the minute and by the hour, and answers with right percentiles.
+
+#![allow(dead_code)]
+
+// What is sent.
+mod labels;
+mod sample;
+mod series;
+
+// What is made of it.
+mod aggregate;
+mod sketch;
+
+// What is asked.
+mod window;
+
+// Where it is kept.
+mod store;
+
+// The service.
+mod config;
+mod context;
+mod handlers;
+mod routes;
+mod service;
+mod timers;
+
+pub use service::PROGRAM;

@@ -1,0 +1,16 @@
+//! Every URL of metrics-collector, and who may use it.
+
+use common::http::request::Method::Get;
+use common::http::router::Access::{Key, Public};
+use common::http::router::Route;
+
+use crate::context::Context;
+use crate::handlers::{health, pages, self_metrics};
+
+/// The table; order does not matter.
+pub(crate) const ROUTES: &[Route<Context>] = &[
+    Route::new(Get, "/metrics", Key, self_metrics::show),
+    Route::new(Get, "/health", Public, health::show),
+    Route::new(Get, "/", Public, pages::index),
+    Route::new(Get, "/index.html", Public, pages::index),
+];
