@@ -1,0 +1,3 @@
+//! The browser-relay binary; everything is in the library.
+
+fn main() {}
