@@ -62,6 +62,7 @@ fn run(env: Env) -> Result<(), Failure> {
     log::info!("error-tracker {} listens on {}", env!("CARGO_PKG_VERSION"), server.address()?);
 
     process::give_memory_back();
+    process::give_code_back();
     stop.wait();
     log::info!("stopping");
     server.stop(|| shared.database.end_queries());
