@@ -1,3 +1,4 @@
+-- The original's keys.
 CREATE TABLE dsn_keys (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     public_key VARCHAR(64) NOT NULL UNIQUE,

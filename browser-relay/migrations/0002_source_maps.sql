@@ -1,3 +1,4 @@
+-- The original's source maps.
 CREATE TABLE source_maps (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     project VARCHAR(100) NOT NULL,

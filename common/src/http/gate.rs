@@ -18,8 +18,32 @@ const CLIENTS_MAX: usize = 1024;
 
 /// Decides from a head whether the request may go on.
 pub trait Admit: Send + Sync {
-    /// The most bytes the body may have, or the refusal and what it is counted as.
-    fn admit(&self, head: &Head<'_>, peer: IpAddr) -> Result<usize, (ApiError, Refusal)>;
+    /// Looks at a request's head; `peer` is the client's address.
+    fn admit(&self, head: &Head<'_>, peer: IpAddr) -> Verdict;
+}
+
+/// What the gate says of a request.
+pub struct Verdict {
+    /// Whether it may go on, or the refusal and what that is counted as.
+    pub outcome: Result<Admitted, (ApiError, Refusal)>,
+    /// Headers that the answer has in any case, whoever gives it: each line with its `\r\n`.
+    pub answer_headers: String,
+}
+
+/// A request that may go on.
+#[derive(Debug, Default)]
+pub struct Admitted {
+    /// The most bytes its body may have.
+    pub body_bytes_max: usize,
+    /// What the gate has found out and the handler needs, as headers that no client can send: see
+    /// [`Request::header`](crate::http::request::Request::header).
+    pub notes: Vec<(&'static str, String)>,
+}
+
+impl From<Result<Admitted, (ApiError, Refusal)>> for Verdict {
+    fn from(outcome: Result<Admitted, (ApiError, Refusal)>) -> Self {
+        Self { outcome, answer_headers: String::new() }
+    }
 }
 
 /// The gate of a service with one API key: key, then rate per client address. Failed keys have a rate of their own.
@@ -57,7 +81,14 @@ impl<C> Gate<C> {
 }
 
 impl<C> Admit for Gate<C> {
-    fn admit(&self, head: &Head<'_>, peer: IpAddr) -> Result<usize, (ApiError, Refusal)> {
+    fn admit(&self, head: &Head<'_>, peer: IpAddr) -> Verdict {
+        self.check(head, peer).map(|body_bytes_max| Admitted { body_bytes_max, notes: Vec::new() }).into()
+    }
+}
+
+impl<C> Gate<C> {
+    /// The most bytes the body may have, or the refusal.
+    fn check(&self, head: &Head<'_>, peer: IpAddr) -> Result<usize, (ApiError, Refusal)> {
         let target = Target::parse(head.target).map_err(|bad| (bad.into(), Refusal::Malformed))?;
         let found = router::find(self.routes, Method::parse(head.method), &target.segments);
         if !matches!(found, Found::Route(Route { access: Access::Public, .. }, ..)) {

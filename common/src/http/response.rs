@@ -12,6 +12,8 @@ pub struct Response {
     pub status: u16,
     /// Headers besides those every response has.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// More header lines as they stand on the wire, each with its `\r\n`.
+    pub(crate) lines: String,
     /// The body.
     pub body: Cow<'static, [u8]>,
 }
@@ -32,18 +34,26 @@ impl Response {
 
     /// 204.
     pub const fn no_content() -> Self {
-        Self { status: 204, headers: Vec::new(), body: Cow::Borrowed(&[]) }
+        Self { status: 204, headers: Vec::new(), lines: String::new(), body: Cow::Borrowed(&[]) }
     }
 
     /// Any body with its content type.
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
-        Self { status, headers: vec![("content-type", content_type.into())], body: body.into() }
+        let headers = vec![("content-type", content_type.into())];
+        Self { status, headers, lines: String::new(), body: body.into() }
     }
 
     /// Adds a header. The value must hold no control character.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Adds what the gate wants every answer to have.
+    #[must_use]
+    pub(crate) fn with_lines(mut self, lines: &str) -> Self {
+        self.lines.push_str(lines);
         self
     }
 
@@ -80,6 +90,7 @@ impl Response {
             let _ = write!(out, "{name}: {value}\r\n");
         }
         out.extend_from_slice(b"x-content-type-options: nosniff\r\n");
+        out.extend_from_slice(self.lines.as_bytes());
         out
     }
 }

@@ -38,6 +38,8 @@ pub(super) enum Answer<'s> {
 pub(super) struct Answering<'a> {
     pub(super) connection: &'a Connection,
     pub(super) answer: &'a mut Vec<u8>,
+    /// Header lines that the gate adds.
+    pub(super) headers: &'a str,
     pub(super) keep_open: bool,
     pub(super) is_head: bool,
     pub(super) is_http10: bool,
@@ -53,16 +55,16 @@ impl Answering<'_> {
         }
         let body_bytes = if self.is_head { 0 } else { body_length(&self.answer[..head_bytes])? };
         let Some(share) = shared.room_for_answer(body_bytes) else { return Ok(Answer::TooLarge) };
-        let word = self.connection_word();
-        self.answer.reserve_exact((head_bytes + body_bytes + word.len()).saturating_sub(self.answer.len()));
+        let added = [self.headers.as_bytes(), self.connection_word()].concat();
+        self.answer.reserve_exact((head_bytes + body_bytes + added.len()).saturating_sub(self.answer.len()));
         while self.answer.len() < head_bytes + body_bytes {
             let missing = head_bytes + body_bytes - self.answer.len();
             self.read_piece(local, missing.min(PIECE_BYTES))?;
         }
         local.reusable();
-        if !word.is_empty() {
+        if !added.is_empty() {
             let before_empty_line = head_bytes - 2;
-            self.answer.splice(before_empty_line..before_empty_line, word.iter().copied());
+            self.answer.splice(before_empty_line..before_empty_line, added);
         }
         Ok(Answer::Whole(share))
     }
@@ -91,6 +93,7 @@ impl Answering<'_> {
     fn pass_on<'s>(&mut self, local: &mut Local<'_>, head_bytes: usize) -> io::Result<Answer<'s>> {
         let mut frames = self.answer.split_off(head_bytes);
         self.answer.truncate(head_bytes - STREAM_MARK.len());
+        self.answer.extend_from_slice(self.headers.as_bytes());
         self.answer.extend_from_slice(if self.is_http10 { CLOSE } else { CHUNKED });
         if !self.keep_open && !self.is_http10 {
             self.answer.extend_from_slice(CLOSE);

@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::answer::{Answer, Answering};
+use super::arriving::{Arriving, Body, send_parts};
 use super::local::Local;
-use super::memory::{SMALL_BYTES, Share};
-use crate::http::body::{BadChunks, Chunks};
+use super::memory::SMALL_BYTES;
 use crate::http::error::{ApiError, Kind};
+use crate::http::gate::Admitted;
 use crate::http::head::{FORWARDED_HEADERS, Framing, HEAD_BYTES_MAX, Head};
 use crate::http::metrics::Refusal;
 
 /// A head is complete this long after its first byte, or after the connection was opened.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
-/// A body is complete this long after its head.
-const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// A connection may be idle between requests for so long.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// A client takes some of its answer in this time, or is gone.
@@ -30,7 +29,7 @@ const STALL: Duration = Duration::from_millis(250);
 const DRAIN_BYTES_MAX: usize = 1 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// One read; holds a common report with its head.
-const READ_BYTES: usize = 4 << 10;
+pub(super) const READ_BYTES: usize = 4 << 10;
 /// Buffers larger than this are given back after the request: there may be as many as connections.
 const KEPT_BYTES: usize = 4 << 10;
 
@@ -60,8 +59,8 @@ pub(super) struct Connection {
 
 /// What a connection holds of its requests and answers.
 #[derive(Default)]
-struct Buffers {
-    input: Vec<u8>,
+pub(super) struct Buffers {
+    pub(super) input: Vec<u8>,
     outgoing: Vec<u8>,
     answer: Vec<u8>,
 }
@@ -148,7 +147,7 @@ fn now_millis() -> u64 {
 }
 
 /// Why a connection ends.
-enum End {
+pub(super) enum End {
     /// The client is done or gone; nothing is left to say.
     Closed,
     /// It is told why.
@@ -162,13 +161,20 @@ impl From<io::Error> for End {
     }
 }
 
-fn refused(kind: Kind, detail: impl Into<String>, refusal: Refusal) -> End {
+pub(super) fn refused(kind: Kind, detail: impl Into<String>, refusal: Refusal) -> End {
     End::Refused(ApiError::new(kind, detail), refusal)
 }
 
 /// Serves a client until it leaves, breaks the rules, or the service stops.
 pub(super) fn serve(shared: &Shared, connection: &Connection) {
-    let mut client = Client { shared, connection, buffers: Buffers::default(), timeout: Duration::ZERO, is_new: true };
+    let mut client = Client {
+        shared,
+        connection,
+        buffers: Buffers::default(),
+        timeout: Duration::ZERO,
+        is_new: true,
+        answer_headers: String::new(),
+    };
     if client.prepare().is_err() {
         return;
     }
@@ -187,25 +193,27 @@ pub(super) fn serve(shared: &Shared, connection: &Connection) {
     }
 }
 
-struct Client<'c> {
-    shared: &'c Shared,
-    connection: &'c Connection,
-    buffers: Buffers,
+pub(super) struct Client<'c> {
+    pub(super) shared: &'c Shared,
+    pub(super) connection: &'c Connection,
+    pub(super) buffers: Buffers,
     /// The socket's read timeout as last set; zero: not set yet.
     timeout: Duration,
     is_new: bool,
+    /// What the gate wants every answer to the current request to have.
+    answer_headers: String,
 }
 
 /// What is left of a head once the buffer it borrowed from moves on.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct Incoming {
-    head_bytes: usize,
-    framing: Framing,
+pub(super) struct Incoming {
+    pub(super) head_bytes: usize,
+    pub(super) framing: Framing,
     keep_alive: bool,
     expects_continue: bool,
     is_head: bool,
     is_http10: bool,
-    body_bytes_max: usize,
+    pub(super) body_bytes_max: usize,
 }
 
 impl<'c> Client<'c> {
@@ -217,6 +225,7 @@ impl<'c> Client<'c> {
     /// One request and its answer; whether the connection stays open.
     fn serve_one(&mut self) -> Result<bool, End> {
         self.connection.set_state(if self.buffers.input.is_empty() { IDLE } else { READING });
+        self.answer_headers.clear();
         let head_bytes = self.read_head()?;
         self.is_new = false;
         let incoming = match self.take_head(head_bytes)? {
@@ -236,13 +245,14 @@ impl<'c> Client<'c> {
     /// Reads the body of a request that was let in, and answers it.
     fn serve_admitted(&mut self, incoming: &Incoming, arriving: &mut Arriving<'c>) -> Result<bool, End> {
         self.send_continue(incoming)?;
-        let taken = match incoming.framing {
+        let body = match incoming.framing {
             Framing::Length(_) => self.read_sized_body(incoming, arriving)?,
             Framing::Chunked => self.read_chunked_body(incoming, arriving)?,
         };
         self.connection.set_state(BUSY);
-        let outcome = self.exchange(incoming, taken.body());
-        self.consume(&taken);
+        let end = body.end;
+        let outcome = self.exchange(incoming, body);
+        self.consume(end);
         outcome
     }
 
@@ -296,9 +306,11 @@ impl<'c> Client<'c> {
         })?;
         let peer = client_address(&head, self.connection.peer, self.shared.config.trust_proxy);
         let is_head = head.method == "HEAD";
-        match self.shared.admit.admit(&head, peer) {
-            Ok(body_bytes_max) => {
-                forward_head(&head, outgoing);
+        let verdict = self.shared.admit.admit(&head, peer);
+        self.answer_headers = verdict.answer_headers;
+        match verdict.outcome {
+            Ok(Admitted { body_bytes_max, notes }) => {
+                forward_head(&head, &notes, outgoing);
                 let Head { framing, keep_alive, expects_continue, is_http10, .. } = head;
                 Ok(Ok(Incoming {
                     head_bytes,
@@ -322,7 +334,8 @@ impl<'c> Client<'c> {
                 self.shared.metrics.refused(refusal);
                 input.drain(..head_bytes + body_bytes);
                 self.connection.set_state(WRITING);
-                (&self.connection.socket).write_all(&error.response().to_http(is_head, false))?;
+                let response = error.response().with_lines(&self.answer_headers);
+                (&self.connection.socket).write_all(&response.to_http(is_head, false))?;
                 Ok(Err(true))
             }
         }
@@ -335,57 +348,8 @@ impl<'c> Client<'c> {
         Ok(())
     }
 
-    fn read_sized_body(&mut self, incoming: &Incoming, arriving: &mut Arriving<'c>) -> Result<Taken, End> {
-        let end = incoming.head_bytes + arriving.bytes_max;
-        while self.buffers.input.len() < end {
-            // The buffer grows with what arrives, not with what was promised.
-            let missing = end - self.buffers.input.len();
-            self.fill_body(missing.min(SMALL_BYTES), arriving)?;
-        }
-        Ok(Taken::InPlace { start: incoming.head_bytes, end })
-    }
-
-    fn read_chunked_body(&mut self, incoming: &Incoming, arriving: &mut Arriving<'c>) -> Result<Taken, End> {
-        let (mut chunks, mut body, mut at) = (Chunks::new(), Vec::new(), incoming.head_bytes);
-        loop {
-            let input = &mut self.buffers.input;
-            at += chunks.decode(&input[at..], &mut body, incoming.body_bytes_max).map_err(|bad| match bad {
-                BadChunks::TooLarge => body_too_large(incoming.body_bytes_max),
-                BadChunks::Malformed => refused(Kind::Invalid, "Malformed chunked body", Refusal::Malformed),
-            })?;
-            if chunks.is_done() {
-                return Ok(Taken::Decoded { body, end: at });
-            }
-            input.drain(incoming.head_bytes..at);
-            at = incoming.head_bytes;
-            self.fill_body(READ_BYTES, arriving)?;
-        }
-    }
-
-    fn fill_body(&mut self, most: usize, arriving: &mut Arriving<'c>) -> Result<(), End> {
-        if arriving.share.is_none() && arriving.received >= SMALL_BYTES {
-            arriving.share = Some(self.shared.room_for_body(arriving.bytes_max).ok_or_else(no_room_for_body)?);
-            self.connection.set_state(RECEIVING);
-        }
-        match self.fill(most, arriving.deadline) {
-            Ok(0) => Err(End::Closed),
-            Ok(count) => {
-                let before = arriving.received;
-                arriving.received += count;
-                if arriving.share.is_some() && before / SMALL_BYTES < arriving.received / SMALL_BYTES {
-                    self.connection.set_state(RECEIVING);
-                }
-                Ok(())
-            }
-            Err(error) if is_timeout(&error) => {
-                Err(refused(Kind::TooSlow, "The request body did not arrive in time", Refusal::TooSlow))
-            }
-            Err(_) => Err(End::Closed),
-        }
-    }
-
     /// Reads up to `most` bytes more, waiting until the deadline.
-    fn fill(&mut self, most: usize, deadline: Instant) -> io::Result<usize> {
+    pub(super) fn fill(&mut self, most: usize, deadline: Instant) -> io::Result<usize> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
@@ -409,20 +373,27 @@ impl<'c> Client<'c> {
     }
 
     /// Sends the request to tiny_http and its answer to the client.
-    fn exchange(&mut self, incoming: &Incoming, body: Body<'_>) -> Result<bool, End> {
+    fn exchange(&mut self, incoming: &Incoming, body: Body) -> Result<bool, End> {
         let Buffers { input, outgoing, answer } = &mut self.buffers;
-        let body = match body {
-            Body::Range(start, end) => &input[start..end],
-            Body::Bytes(bytes) => bytes,
-        };
-        let _ = write!(outgoing, "content-length: {}\r\n\r\n", body.len());
+        let _ = write!(outgoing, "content-length: {}\r\n\r\n", body.length(incoming.head_bytes));
         let keep_open = incoming.keep_alive && !self.shared.stopping.load(Ordering::Relaxed);
         let Incoming { is_head, is_http10, .. } = *incoming;
-        let mut answering = Answering { connection: self.connection, answer, keep_open, is_head, is_http10 };
+        let mut answering = Answering {
+            connection: self.connection,
+            answer,
+            headers: &self.answer_headers,
+            keep_open,
+            is_head,
+            is_http10,
+        };
         // The local connection goes back, and the worker with it, before the client is sent anything: a client that does
         // not read holds only its own connection. Only a stream has no end to wait for.
         let outcome = self.shared.local.take().and_then(|mut local| {
-            send(&mut local, outgoing, body)?;
+            if body.parts.is_empty() {
+                send(&mut local, outgoing, &input[incoming.head_bytes..body.end])?;
+            } else {
+                send_parts(&mut local, outgoing, body.parts)?;
+            }
             answering.take_over(&mut local, self.shared)
         });
         match outcome {
@@ -450,10 +421,7 @@ impl<'c> Client<'c> {
         }
     }
 
-    fn consume(&mut self, taken: &Taken) {
-        let end = match taken {
-            Taken::InPlace { end, .. } | Taken::Decoded { end, .. } => *end,
-        };
+    fn consume(&mut self, end: usize) {
         self.buffers.input.drain(..end);
         self.buffers.outgoing.clear();
         self.buffers.give_back();
@@ -469,7 +437,8 @@ impl<'c> Client<'c> {
         let socket = &self.connection.socket;
         self.connection.set_state(WRITING);
         // The client may be gone; then there is nobody to tell.
-        if (&*socket).write_all(&error.response().to_http(false, true)).is_err() {
+        let response = error.response().with_lines(&self.answer_headers);
+        if (&*socket).write_all(&response.to_http(false, true)).is_err() {
             return;
         }
         let _ = socket.shutdown(Shutdown::Write);
@@ -485,60 +454,8 @@ impl<'c> Client<'c> {
     }
 }
 
-/// A body on its way in. Its memory is asked for only when some of it is here: a promise alone keeps nobody else out.
-struct Arriving<'s> {
-    bytes_max: usize,
-    received: usize,
-    deadline: Instant,
-    share: Option<Share<'s>>,
-}
-
-impl Arriving<'_> {
-    fn new(incoming: &Incoming, input_bytes: usize) -> Result<Self, End> {
-        let bytes_max = match incoming.framing {
-            Framing::Length(length) if length > incoming.body_bytes_max as u64 => {
-                return Err(body_too_large(incoming.body_bytes_max));
-            }
-            Framing::Length(length) => length as usize,
-            Framing::Chunked => incoming.body_bytes_max,
-        };
-        let received = input_bytes - incoming.head_bytes;
-        Ok(Self { bytes_max, received, deadline: Instant::now() + BODY_TIME_MAX, share: None })
-    }
-}
-
-fn body_too_large(bytes_max: usize) -> End {
-    let error = ApiError::new(Kind::BodyTooLarge, "Request body exceeds maximum size");
-    End::Refused(error.with_reason(format!("expected at most {bytes_max} bytes")), Refusal::BodyTooLarge)
-}
-
-fn no_room_for_body() -> End {
-    End::Refused(ApiError::unavailable(1, "Too many large requests at once, try again"), Refusal::BodyMemory)
-}
-
-/// Where a body is.
-enum Taken {
-    InPlace { start: usize, end: usize },
-    Decoded { body: Vec<u8>, end: usize },
-}
-
-#[derive(Clone, Copy)]
-enum Body<'b> {
-    Range(usize, usize),
-    Bytes(&'b [u8]),
-}
-
-impl Taken {
-    fn body(&self) -> Body<'_> {
-        match self {
-            Self::InPlace { start, end } => Body::Range(*start, *end),
-            Self::Decoded { body, .. } => Body::Bytes(body),
-        }
-    }
-}
-
-/// The request line and the few headers that handlers may ask for; the length follows.
-fn forward_head(head: &Head<'_>, outgoing: &mut Vec<u8>) {
+/// The request line, the few headers that handlers may ask for, and what the gate tells them; the length follows.
+fn forward_head(head: &Head<'_>, notes: &[(&'static str, String)], outgoing: &mut Vec<u8>) {
     outgoing.clear();
     // Writing to a Vec cannot fail.
     let _ = write!(outgoing, "{} {} HTTP/1.1\r\n", head.method, head.target);
@@ -546,6 +463,9 @@ fn forward_head(head: &Head<'_>, outgoing: &mut Vec<u8>) {
         if let Some(value) = head.header(name) {
             let _ = write!(outgoing, "{name}: {value}\r\n");
         }
+    }
+    for (name, value) in notes {
+        let _ = write!(outgoing, "{name}: {value}\r\n");
     }
 }
 
@@ -577,6 +497,6 @@ fn has_bare_line_end(input: &[u8]) -> bool {
     input.windows(2).any(|pair| pair[1] == b'\n' && pair[0] != b'\r')
 }
 
-fn is_timeout(error: &io::Error) -> bool {
+pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -1,11 +1,13 @@
 //! The screen owns the port. tiny_http cannot face strangers (docs/decisions/0002-screen.md), so it listens on a private
 //! Unix socket, and what reaches it has been read here: complete, well-formed, admitted, one request at a time.
 //!
-//! A thread per connection, taken from a bounded pool. [`accept`] lets clients in, [`connection`] serves one client; [`local`] is the way to tiny_http,
+//! A thread per connection, taken from a bounded pool. [`accept`] lets clients in, [`connection`] serves one client and
+//! [`arriving`] its bodies; [`local`] is the way to tiny_http,
 //! [`answer`] the way back.
 
 mod accept;
 mod answer;
+mod arriving;
 mod connection;
 mod local;
 mod memory;
@@ -298,7 +300,7 @@ mod tests {
     use std::net::{IpAddr, TcpStream};
 
     use super::*;
-    use crate::http::error::ApiError;
+    use crate::http::gate::Verdict;
     use crate::http::head::Head;
     use crate::testing::{PATIENCE, wait_for};
 
@@ -306,7 +308,7 @@ mod tests {
     struct Panics;
 
     impl Admit for Panics {
-        fn admit(&self, _: &Head<'_>, _: IpAddr) -> Result<usize, (ApiError, Refusal)> {
+        fn admit(&self, _: &Head<'_>, _: IpAddr) -> Verdict {
             panic!("a gate of a test panics")
         }
     }
