@@ -1,3 +1,4 @@
+-- The original's points.
 CREATE TABLE metrics_raw (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     timestamp DATETIME NOT NULL,

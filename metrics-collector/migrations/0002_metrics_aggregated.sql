@@ -1,3 +1,4 @@
+-- The original's rollups.
 CREATE TABLE metrics_aggregated (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     bucket DATETIME NOT NULL,

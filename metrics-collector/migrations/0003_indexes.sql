@@ -1,3 +1,4 @@
+-- The original's indexes.
 CREATE INDEX idx_raw_timestamp ON metrics_raw (timestamp);
 CREATE INDEX idx_raw_name ON metrics_raw (name);
 CREATE INDEX idx_raw_name_timestamp ON metrics_raw (name, timestamp);
