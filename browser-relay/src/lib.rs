@@ -2,3 +2,26 @@
 //! and forwards to error-tracker and metrics-collector.
 
 #![allow(dead_code)]
+
+// Who may send.
+mod cors;
+mod door;
+mod dsn;
+
+// What is made of it.
+mod scrub;
+mod translate;
+
+// Where it goes.
+mod outbox;
+mod store;
+mod upstream;
+
+// The service.
+mod config;
+mod context;
+mod handlers;
+mod routes;
+mod service;
+
+pub use service::PROGRAM;

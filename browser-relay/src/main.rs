@@ -1,4 +1,5 @@
 //! The browser-relay binary; everything is in the library.
 
-/// Nothing yet.
-fn main() {}
+fn main() -> std::process::ExitCode {
+    common::cli::main(&browser_relay::PROGRAM)
+}

@@ -76,6 +76,11 @@ impl<'a> Object<'a> {
         (raw.get() != "null").then_some(raw)
     }
 
+    /// All members, sorted by name.
+    pub fn into_members(self) -> Vec<(Cow<'a, str>, &'a RawValue)> {
+        self.members
+    }
+
     /// A string; `None` when it is absent or something else.
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.raw(name).and_then(text)

@@ -23,6 +23,8 @@ pub struct Defaults {
     pub database_path: &'static str,
     /// Requests per minute and client.
     pub rate_limit: u32,
+    /// Threads that answer requests.
+    pub workers: usize,
 }
 
 /// The common settings.
@@ -50,7 +52,7 @@ impl Settings {
         let settings = Self {
             address: address(env),
             database_path: database_path(env, defaults),
-            workers: env.integer("WORKERS", 4, 1..=WORKERS_MAX),
+            workers: env.integer("WORKERS", defaults.workers, 1..=WORKERS_MAX),
             connections_max: env.integer("MAX_CONNECTIONS", 256, 1..=CONNECTIONS_MAX),
             rate_limit: env.integer("RATE_LIMIT", defaults.rate_limit, 0..=1_000_000),
             trust_proxy: env.flag("TRUST_PROXY", false),

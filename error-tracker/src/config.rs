@@ -13,7 +13,7 @@ use crate::mailer::{Mailer, SmtpConfig};
 pub(crate) const BODY_BYTES_MAX: usize = 256 << 10;
 
 /// What differs from the other services.
-pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/errors.db", rate_limit: 100 };
+pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/errors.db", rate_limit: 100, workers: 4 };
 
 /// The text of `--help` after the usage line.
 pub(crate) const HELP: &str = "\

@@ -11,7 +11,7 @@ use crate::pattern::Patterns;
 use crate::store::Limits;
 
 /// What differs from the other services.
-pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/logs.db", rate_limit: 60 };
+pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/logs.db", rate_limit: 60, workers: 4 };
 
 /// The text of `--help` after the usage line.
 pub(crate) const HELP: &str = "\

@@ -7,7 +7,7 @@ use common::env::{Env, Problems};
 use common::settings::{Defaults, Settings};
 
 /// What differs from the other services.
-pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/metrics.db", rate_limit: 200 };
+pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/metrics.db", rate_limit: 200, workers: 4 };
 
 /// The text of `--help` after the usage line.
 pub(crate) const HELP: &str = "\

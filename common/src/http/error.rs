@@ -23,6 +23,8 @@ pub enum Kind {
     Invalid,
     /// No key, or a wrong one.
     Unauthorized,
+    /// The key is right, but not for this.
+    Forbidden,
     /// Nothing is there.
     NotFound,
     /// Something is there, but not for this method; names the ones it has.
@@ -41,6 +43,8 @@ pub enum Kind {
     TooMany(u64),
     /// Something of ours is away for now; worth another try after so many seconds.
     Unavailable(u64),
+    /// A service behind us answered what we cannot pass on.
+    BadGateway,
     /// The disk is full.
     StorageFull,
     /// Something broke here.
@@ -53,6 +57,7 @@ impl Kind {
         match self {
             Self::Invalid => 400,
             Self::Unauthorized => 401,
+            Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::WrongMethod(_) => 405,
             Self::TooSlow => 408,
@@ -63,6 +68,7 @@ impl Kind {
             Self::Internal => 500,
             Self::NotImplemented => 501,
             Self::Unavailable(_) => 503,
+            Self::BadGateway => 502,
             Self::StorageFull => 507,
         }
     }

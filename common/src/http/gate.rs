@@ -118,7 +118,7 @@ fn candidate<'a>(head: &Head<'a>, target: &'a Target) -> Option<&'a str> {
 }
 
 /// What a client is counted by: its address, or its /64 where one subscriber has so many.
-fn client(peer: IpAddr) -> String {
+pub fn client(peer: IpAddr) -> String {
     match peer.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {

@@ -11,6 +11,8 @@ pub enum Access {
     Public,
     /// Whoever has the API key, within the rate limit.
     Key,
+    /// Whom the service's own gate lets in.
+    Guest,
 }
 
 /// What answers a route. `C` is the service's context, one per worker.

@@ -1,0 +1,103 @@
+//! `/api/browser/…`: what pages send, made readable and passed on.
+
+use std::sync::Arc;
+
+use common::http::error::{ApiError, Kind};
+use common::http::reply::Reply;
+use common::http::request::Request;
+use common::http::response::Response;
+use serde_json::json;
+
+use crate::context::Context;
+use crate::door::{CLIENT_NOTE, DSN_NOTE};
+use crate::dsn::{Dsn, new_key};
+use crate::translate::{BrowserError, Metrics};
+use crate::upstream::{Event, Outcome, Target};
+
+/// The longest `Idempotency-Key` of a page that is taken over.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 100;
+
+/// `OPTIONS`: the gate has let the origin in and says so in headers.
+pub(crate) fn preflight(_ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+    Ok(Response::no_content().into())
+}
+
+/// `POST /api/browser/errors`: error-tracker's own answer, or 202 when it has to wait.
+pub(crate) fn error(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+    let dsn = dsn(ctx, request)?;
+    let error = BrowserError::parse(&request.body)?;
+    let body = error.report(&dsn.project, &error.stack, None);
+    let event = event(Target::Errors, &dsn, request, body)?;
+    forward(
+        ctx,
+        event,
+        |event| event,
+        |status, body| {
+            let body = if body.is_empty() { br#"{"status":"accepted"}"#.to_vec() } else { body };
+            Response::new(status, "application/json", body)
+        },
+    )
+}
+
+/// `POST /api/browser/metrics`: 202 with the number of items.
+pub(crate) fn metrics(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+    let dsn = dsn(ctx, request)?;
+    let metrics = Metrics::parse(&request.body, &dsn.project, None)?;
+    let count = metrics.count;
+    let event = event(Target::Metrics, &dsn, request, metrics.body)?;
+    // What waits must say when it was, or it would count for the time it arrives.
+    let with_time = |event: Event| match Metrics::parse(&request.body, &dsn.project, Some(ctx.shared.clock.now())) {
+        Ok(metrics) => Event { body: metrics.body, ..event },
+        Err(_) => event,
+    };
+    forward(ctx, event, with_time, |_, _| Response::json(202, &json!({"status": "accepted", "count": count})))
+}
+
+/// Sends an event on, or keeps it for later when its back end is away or others wait already.
+fn forward(
+    ctx: &Context,
+    event: Event,
+    to_keep: impl FnOnce(Event) -> Event,
+    answer: impl FnOnce(u16, Vec<u8>) -> Response,
+) -> Result<Reply, ApiError> {
+    let shared = &ctx.shared;
+    if !shared.outbox.is_backlogged(event.target) {
+        match shared.upstream.send(&event) {
+            Outcome::Taken { status, body } => return Ok(answer(status, body).into()),
+            Outcome::Refused { status } => {
+                log::warn!("{} answered {status}", event.target.name());
+                return Err(ApiError::new(Kind::BadGateway, "Upstream error"));
+            }
+            Outcome::Away { why, .. } => log::warn!("{} are not taken, they wait: {why}", event.target.name()),
+        }
+    }
+    Ok(shared.outbox.queue(shared.clock.now(), to_keep(event)))
+}
+
+/// The key that the gate has let in. It may have been deactivated since.
+fn dsn(ctx: &Context, request: &Request) -> Result<Arc<Dsn>, ApiError> {
+    let id = request.header(DSN_NOTE).and_then(|id| id.parse().ok());
+    let dsn = id.and_then(|id| ctx.shared.keys.find_id(id));
+    dsn.ok_or_else(|| ApiError::new(Kind::Unauthorized, "Invalid DSN key"))
+}
+
+fn event(target: Target, dsn: &Dsn, request: &Request, body: Vec<u8>) -> Result<Event, ApiError> {
+    let client = request.header(CLIENT_NOTE).unwrap_or_default().to_owned();
+    Ok(Event { target, idempotency_key: idempotency_key(dsn, request)?, client, body })
+}
+
+/// The page's own key, kept apart from those of other projects, else a new one.
+fn idempotency_key(dsn: &Dsn, request: &Request) -> Result<String, ApiError> {
+    match request.header("idempotency-key").filter(|key| !key.is_empty()) {
+        Some(key) if key.len() <= IDEMPOTENCY_KEY_BYTES_MAX => Ok(format!("{}:{key}", dsn.id)),
+        Some(key) => {
+            let bytes = key.len();
+            let detail = format!("Idempotency-Key: expected at most {IDEMPOTENCY_KEY_BYTES_MAX} bytes, got {bytes}");
+            Err(ApiError::new(Kind::Invalid, detail))
+        }
+        None => new_key().map_err(|error| {
+            log::error!("no randomness: {error}");
+            ApiError::new(Kind::Internal, "Internal server error")
+        }),
+    }
+}

@@ -1,0 +1,130 @@
+//! DSN keys in the database.
+
+use common::clock::Timestamp;
+use rusqlite::{Connection, Row, params};
+
+use crate::cors::Origins;
+use crate::dsn::{Dsn, KEYS_MAX};
+
+/// A key as operators see it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct KeyRow {
+    pub(crate) id: i64,
+    pub(crate) public_key: String,
+    pub(crate) project: String,
+    pub(crate) is_active: bool,
+    pub(crate) created_at: String,
+    pub(crate) origins: Vec<String>,
+}
+
+/// What became of a new key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// It is there.
+    Yes,
+    /// There are as many as can be.
+    Full,
+}
+
+/// Stores a key.
+pub(crate) fn create(
+    tx: &Connection,
+    now: Timestamp,
+    key: &str,
+    project: &str,
+    origins: &[String],
+) -> rusqlite::Result<Created> {
+    if count_active(tx)? >= KEYS_MAX as i64 {
+        return Ok(Created::Full);
+    }
+    let origins = (!origins.is_empty()).then(|| origins.join(","));
+    tx.prepare_cached("INSERT INTO dsn_keys (public_key, project, created_at, origins) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![key, project, now.to_string(), origins])?;
+    Ok(Created::Yes)
+}
+
+/// Stores a key of the configuration unless it is known; one that was deactivated stays so.
+pub(crate) fn seed(tx: &Connection, now: Timestamp, key: &str, project: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT OR IGNORE INTO dsn_keys (public_key, project, created_at) VALUES (?1, ?2, ?3)")?
+        .execute(params![key, project, now.to_string()])
+        .map(drop)
+}
+
+/// Deactivates a key; whether there is such a one.
+pub(crate) fn deactivate(tx: &Connection, id: i64) -> rusqlite::Result<bool> {
+    Ok(tx.prepare_cached("UPDATE dsn_keys SET active = 0 WHERE id = ?1")?.execute([id])? > 0)
+}
+
+/// The active keys, with what the gate must know of each.
+pub(crate) fn active(conn: &Connection) -> rusqlite::Result<Vec<(String, Dsn)>> {
+    let sql = "SELECT public_key, id, project, origins FROM dsn_keys WHERE active ORDER BY id LIMIT ?1";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([KEYS_MAX as i64], |row| {
+        let origins = origins(row, 3)?;
+        // What was stored was checked before; nothing else writes here.
+        let origins = if origins.is_empty() { None } else { Origins::parse(&origins).ok() };
+        Ok((row.get(0)?, Dsn { id: row.get(1)?, project: row.get(2)?, origins }))
+    })?;
+    rows.collect()
+}
+
+/// The next keys after this id, inactive ones included.
+pub(crate) fn list(conn: &Connection, after: i64, limit: usize) -> rusqlite::Result<Vec<KeyRow>> {
+    let sql = "SELECT id, public_key, project, active, created_at, origins FROM dsn_keys
+               WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([after, limit as i64], |row| {
+        Ok(KeyRow {
+            id: row.get(0)?,
+            public_key: row.get(1)?,
+            project: row.get(2)?,
+            is_active: row.get(3)?,
+            created_at: created_at(row, 4)?,
+            origins: origins(row, 5)?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn count_active(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("SELECT count(*) FROM dsn_keys WHERE active")?.query_row([], |row| row.get(0))
+}
+
+fn origins(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
+    let text: Option<String> = row.get(column)?;
+    Ok(text.map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default())
+}
+
+/// The original's default is `2026-01-20 10:00:00`.
+fn created_at(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let text: String = row.get(column)?;
+    Ok(Timestamp::parse(&text).map_or(text, |at| at.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::database;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_768_903_200_000);
+
+    #[test]
+    fn a_key_is_active_until_it_is_not() {
+        let conn = database();
+        assert_eq!(create(&conn, NOW, "one", "web", &["https://a.example".into()]), Ok(Created::Yes));
+        seed(&conn, NOW, "two", "shop").expect("stored");
+        seed(&conn, NOW, "one", "other").expect("ignored");
+        let keys = active(&conn).expect("keys");
+        assert_eq!(
+            keys.iter().map(|(key, dsn)| (key.as_str(), dsn.project.as_str())).collect::<Vec<_>>(),
+            [("one", "web"), ("two", "shop")]
+        );
+        assert!(keys[0].1.origins.as_ref().is_some_and(|origins| origins.allow("https://a.example")));
+        assert_eq!((deactivate(&conn, 1), deactivate(&conn, 1), deactivate(&conn, 9)), (Ok(true), Ok(true), Ok(false)));
+        seed(&conn, NOW, "one", "web").expect("ignored");
+        assert_eq!(active(&conn).expect("keys").len(), 1);
+        let rows = list(&conn, 0, 10).expect("keys");
+        assert_eq!((rows.len(), rows[0].is_active, rows[0].created_at.as_str()), (2, false, "2026-01-20T10:00:00Z"));
+        assert_eq!(list(&conn, 1, 10).expect("keys")[0].id, 2);
+    }
+}

@@ -1,0 +1,28 @@
+//! Every SQL statement of browser-relay: [`keys`] of projects, and the [`outbox`].
+
+pub(crate) mod keys;
+pub(crate) mod outbox;
+
+use common::db::Migration;
+
+/// Steps 1 to 3 are the original's; its files start somewhere among them.
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "DSN keys", sql: include_str!("../../migrations/0001_dsn_keys.sql") },
+    Migration { version: 2, name: "source maps", sql: include_str!("../../migrations/0002_source_maps.sql") },
+    Migration { version: 3, name: "indexes", sql: include_str!("../../migrations/0003_indexes.sql") },
+    Migration { version: 4, name: "origins, outbox", sql: include_str!("../../migrations/0004_keys_and_outbox.sql") },
+];
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use rusqlite::Connection;
+
+    /// An empty database in memory with our schema.
+    pub(crate) fn database() -> Connection {
+        let conn = Connection::open_in_memory().expect("a database");
+        for migration in super::MIGRATIONS {
+            conn.execute_batch(migration.sql).expect(migration.name);
+        }
+        conn
+    }
+}
