@@ -1,0 +1,178 @@
+//! A back end that is away loses nothing of what was accepted, and gets nothing twice.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use common::testing::{Service, TempDir, wait_for};
+use serde_json::json;
+
+use super::backend::{Act, Backend};
+use super::{Relay, error, start, start_in};
+
+/// How many events wait, as the relay itself tells.
+fn waiting(relay: &Relay) -> u64 {
+    let page = relay.admin().get("/metrics").text();
+    let line = page.lines().find(|line| line.starts_with("monlight_outbox_events ")).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[track_caller]
+fn queued(relay: &Relay, name: &str) {
+    let answer = relay.page().post_json("/api/browser/errors", &error(name));
+    assert_eq!((answer.status, answer.json()), (202, json!({"status": "queued"})), "{name}");
+}
+
+#[test]
+fn what_a_back_end_cannot_take_waits_and_arrives_in_order_and_once() {
+    let relay = start();
+    let address = relay.errors.address();
+    let Relay { service, folder, errors, metrics } = relay;
+    errors.stop();
+    let relay = Relay { service, folder, errors: Backend::start(), metrics };
+    for number in 0..20 {
+        queued(&relay, &format!("{number}"));
+    }
+    assert_eq!(waiting(&relay), 20);
+    // Metrics go on meanwhile.
+    let metrics = json!({"metrics": [{"name": "a", "type": "gauge", "value": 1}]});
+    assert_eq!(relay.page().post_json("/api/browser/metrics", &metrics).status, 202);
+
+    let back = Backend::start_on(address);
+    let received = back.wait_for(20);
+    let messages: Vec<String> = received.iter().map(|one| one.json()["message"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(messages, (0..20).map(|number| format!("no {number}")).collect::<Vec<_>>());
+    let keys: HashSet<&String> = received.iter().map(|one| &one.headers["idempotency-key"]).collect();
+    assert_eq!(keys.len(), 20);
+    wait_for("an empty outbox", || (waiting(&relay) == 0).then_some(()));
+    // And now they go straight through again.
+    let direct = || relay.page().post_json("/api/browser/errors", &error("later")).status == 201;
+    wait_for("a direct way", || direct().then_some(()));
+}
+
+#[test]
+fn every_way_of_being_away_makes_events_wait() {
+    for act in [
+        Act::Answer(500, "", "{}"),
+        Act::Answer(503, "retry-after: 1\r\n", "{}"),
+        Act::Answer(429, "retry-after: 1\r\n", "{}"),
+        Act::HangUp,
+        Act::Garble,
+        Act::Hang,
+    ] {
+        let relay = start();
+        relay.errors.next([act.clone()]);
+        let began = Instant::now();
+        queued(&relay, "first");
+        assert!(began.elapsed().as_secs() < 10, "{act:?}");
+        let received = relay.errors.wait_for(2);
+        assert_eq!(received[0].headers["idempotency-key"], received[1].headers["idempotency-key"], "{act:?}");
+        wait_for("an empty outbox", || (waiting(&relay) == 0).then_some(()));
+    }
+}
+
+#[test]
+fn what_waits_and_is_refused_blocks_nothing() {
+    let relay = start();
+    relay.errors.next([Act::HangUp, Act::Answer(400, "", "{}")]);
+    queued(&relay, "bad");
+    let sent = || relay.page().post_json("/api/browser/errors", &error("good")).status == 201;
+    wait_for("a direct way", || sent().then_some(()));
+    assert!(relay.admin().get("/metrics").text().contains("monlight_outbox_refused_total 1"));
+    assert_eq!(waiting(&relay), 0);
+}
+
+#[test]
+fn metrics_that_wait_keep_their_time() {
+    let relay = start();
+    relay.metrics.next([Act::HangUp]);
+    let body = json!({"metrics": [
+        {"name": "a", "type": "gauge", "value": 1},
+        {"name": "b", "type": "gauge", "value": 1, "timestamp": "2026-01-01T00:00:00.000Z"}]});
+    assert_eq!(relay.page().post_json("/api/browser/metrics", &body).json(), json!({"status": "queued"}));
+    let items = relay.metrics.wait_for(2)[1].json();
+    assert_eq!(items[0]["timestamp"].as_str().unwrap().len(), "2026-01-01T00:00:00.000Z".len());
+    assert_eq!(items[1]["timestamp"], "2026-01-01T00:00:00.000Z");
+}
+
+#[test]
+fn what_waits_survives_kill_9() {
+    let relay = start();
+    let Relay { service, folder, errors, metrics } = relay;
+    let address = errors.stop();
+    let relay = Relay { service, folder, errors: Backend::start(), metrics };
+    for number in 0..5 {
+        queued(&relay, &format!("{number}"));
+    }
+    let Relay { service, folder, metrics, .. } = relay;
+    service.kill();
+    let back = Backend::start_on(address);
+    let relay = start_in(folder, back, metrics, &[]);
+    assert_eq!(relay.errors.wait_for(5).len(), 5);
+    wait_for("an empty outbox", || (waiting(&relay) == 0).then_some(()));
+}
+
+/// The real error-tracker, killed and started again under load: every accepted event is there, and once.
+#[test]
+fn a_tracker_killed_under_load_loses_and_doubles_nothing() {
+    const CLIENTS: usize = 4;
+    const ROUNDS: usize = 3;
+    let binary = tracker();
+    let home = TempDir::new();
+    let database = home.path().join("errors.db");
+    let start_tracker = |port: &str| {
+        let variables = [
+            ("API_KEY", "key-of-errors"),
+            ("RATE_LIMIT", "0"),
+            ("DATABASE_PATH", database.to_str().unwrap()),
+            ("PORT", port),
+        ];
+        Service::start(&binary, &variables)
+    };
+    let tracker = start_tracker("0");
+    let port = tracker.address().port().to_string();
+    let url = format!("http://{}", tracker.address());
+    let relay = start_in(TempDir::new(), Backend::start(), Backend::start(), &[("ERROR_TRACKER_URL", &url)]);
+    let (stop, accepted) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let tracker = thread::scope(|scope| {
+        let mut tracker = tracker;
+        for client in 0..CLIENTS {
+            let (relay, stop, accepted) = (&relay, &stop, &accepted);
+            scope.spawn(move || {
+                let page = relay.page();
+                for number in 0.. {
+                    if stop.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let mut body = error("tracker");
+                    body["message"] = format!("{client}-{number}").into();
+                    let status = page.post_json("/api/browser/errors", &body).status;
+                    assert!([200, 201, 202].contains(&status), "{status}");
+                    accepted.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        for _ in 0..ROUNDS {
+            let before = accepted.load(Ordering::SeqCst);
+            wait_for("events", || (accepted.load(Ordering::SeqCst) > before + 50).then_some(()));
+            tracker.kill();
+            let before = accepted.load(Ordering::SeqCst);
+            wait_for("events that wait", || (accepted.load(Ordering::SeqCst) > before + 50).then_some(()));
+            tracker = start_tracker(&port);
+        }
+        stop.store(true, Ordering::SeqCst);
+        tracker
+    });
+    wait_for("an empty outbox", || (waiting(&relay) == 0).then_some(()));
+    let errors = tracker.client("key-of-errors").get("/api/errors?project=web").json();
+    assert_eq!(errors["errors"][0]["count"], accepted.load(Ordering::SeqCst), "{} groups", errors["total"]);
+    tracker.terminate();
+}
+
+/// error-tracker's binary, beside ours.
+fn tracker() -> PathBuf {
+    let beside = super::binary().with_file_name("error-tracker");
+    common::testing::binary("error-tracker", beside.to_str().unwrap())
+}
