@@ -16,6 +16,8 @@ missing_packages() {
         has shellcheck || echo shellcheck
         python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
         { has node && has npm; } || echo nodejs npm
+        # The browser of browser-relay's tests.
+        { has chromium || has chromium-browser || has google-chrome; } || echo chromium
         # The engine that log-viewer's tests start for themselves; nothing is left running.
         { has dockerd && has docker && has iptables; } || echo docker.io iptables
     fi
@@ -44,12 +46,15 @@ install_venv() {
     cp "$wanted" "$have"
 }
 
-# The EventSource client of log-viewer's tests, beside the script that uses it.
-install_event_source() {
-    local folder=log-viewer/tests/sse
-    if [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then return 0; fi
-    say "setup: Node packages for the tests"
-    npm ci --prefix "$folder" --silent --no-audit --no-fund
+# The Node packages of the tests, each beside the scripts that use them.
+install_node_packages() {
+    local lock folder
+    for lock in */tests/*/package-lock.json; do
+        folder=$(dirname "$lock")
+        if [ "$folder/node_modules/.package-lock.json" -nt "$lock" ]; then continue; fi
+        say "setup: Node packages for $folder"
+        npm ci --prefix "$folder" --silent --no-audit --no-fund
+    done
 }
 
 main() {
@@ -61,7 +66,7 @@ main() {
     has cargo || die "please install Rust: https://rustup.rs"
     if [ "$step" = test ]; then
         install_venv
-        install_event_source
+        install_node_packages
     fi
 }
 

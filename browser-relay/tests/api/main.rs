@@ -5,6 +5,7 @@
 mod auth;
 mod backend;
 mod browser;
+mod chromium;
 mod cors;
 mod keys;
 mod outbox;
