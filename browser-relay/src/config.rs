@@ -40,6 +40,9 @@ What browsers may send:
 
 Source maps:
   RETENTION_DAYS       90        days a source map is kept
+
+From a CI pipeline, with ADMIN_API_KEY in the environment:
+  browser-relay --upload-maps DIR --url RELAY --project PROJECT --release RELEASE [--prefix PATH]
 ";
 
 /// The largest `MAX_BODY_SIZE`: what error-tracker takes.

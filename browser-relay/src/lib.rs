@@ -17,6 +17,9 @@ mod outbox;
 mod store;
 mod upstream;
 
+// What is done from the command line.
+pub mod upload;
+
 // The service.
 mod config;
 mod context;
