@@ -2,12 +2,11 @@
 //! `docs/performance.md`. The load comes from `wrk` on the same machine; rate limits are off.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::testing::figures::{Table, percentile};
+use common::testing::figures::{self, Load, Table, percentile};
 use common::testing::{self, Client, Connection, Service, TempDir};
 
 const KEY: &str = "bench";
@@ -142,31 +141,13 @@ fn list_p99(service: &Service, query: &str) -> f64 {
     percentile(&mut took, 99)
 }
 
-struct Load {
-    rate: f64,
-    p99: f64,
-}
-
 fn wrk(service: &Service, mode: &str, connections: u32) -> Load {
     wrk_for(service, mode, connections, LOAD_SECONDS)
 }
 
 fn wrk_for(service: &Service, mode: &str, connections: u32, seconds: u32) -> Load {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/report.lua");
-    let output = Command::new("wrk")
-        .args(["--threads", "2", "--connections", &connections.to_string()])
-        .args(["--duration", &format!("{seconds}s"), "--script"])
-        .arg(script)
-        .arg(format!("http://{}", service.address()))
-        .env("MODE", mode)
-        .env("KEY", KEY)
-        .output()
-        .expect("wrk is installed by make bench");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix("RESULT ")).unwrap_or_else(|| panic!("wrk said {text}"));
-    let numbers: Vec<f64> = line.split(' ').map(|number| number.parse().expect("a number")).collect();
-    assert!(numbers[3].abs() < 0.5, "{mode}: {} answers were not 2xx", numbers[3]);
-    Load { rate: numbers[0], p99: numbers[2] }
+    figures::wrk(service.address(), &script, &[("MODE", mode), ("KEY", KEY)], connections, seconds)
 }
 
 /// Runs a load while another client asks for the health every five milliseconds; the p99 of that in ms.

@@ -1,6 +1,7 @@
 //! For benches: a table of figures, and the page that holds the tables of all services.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -50,6 +51,34 @@ fn replace(page: &str, service: &str, section: &str) -> String {
     sections.push(section.to_owned());
     sections.sort();
     format!("{HEAD}\n{}", sections.join("\n"))
+}
+
+/// What `wrk` measured.
+pub struct Load {
+    /// Answers per second.
+    pub rate: f64,
+    /// Milliseconds.
+    pub p50: f64,
+    /// Milliseconds.
+    pub p99: f64,
+}
+
+/// Loads a service with `wrk` from this machine. The script prints `RESULT` and four numbers at its end: answers per second,
+/// p50 and p99 in milliseconds, and how many answers were wrong, of which there must be none.
+pub fn wrk(address: SocketAddr, script: &Path, variables: &[(&str, &str)], connections: u32, seconds: u32) -> Load {
+    let output = Command::new("wrk")
+        .args(["--threads", &connections.min(2).to_string(), "--connections", &connections.to_string()])
+        .args(["--duration", &format!("{seconds}s"), "--script"])
+        .arg(script)
+        .arg(format!("http://{address}"))
+        .envs(variables.iter().copied())
+        .output()
+        .expect("wrk is installed by make bench");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("RESULT ")).unwrap_or_else(|| panic!("wrk said {text}"));
+    let numbers: Vec<f64> = line.split(' ').map(|number| number.parse().expect("a number")).collect();
+    assert!(numbers[3].abs() < 0.5, "{variables:?}: {} answers were wrong", numbers[3]);
+    Load { rate: numbers[0], p50: numbers[1], p99: numbers[2] }
 }
 
 /// Nearest rank.
