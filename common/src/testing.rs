@@ -1,5 +1,6 @@
 //! For tests: the real binary on a free port with a database of its own, and a plain HTTP client.
 
+pub mod docs;
 pub mod figures;
 
 use std::collections::HashMap;

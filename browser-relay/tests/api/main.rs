@@ -7,6 +7,7 @@ mod backend;
 mod browser;
 mod chromium;
 mod cors;
+mod docs;
 mod keys;
 mod outbox;
 
