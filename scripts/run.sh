@@ -6,6 +6,8 @@ set -euo pipefail
 
 readonly DOCKER_LOGS=/var/lib/docker/containers
 readonly DEMO_LOGS=run/demo-logs
+# DSN keys are public: this one stands in the pages of a demo.
+readonly DEMO_DSN=00000000000000000000000000000000
 # Far more than a look at it needs.
 readonly DEMO_BYTES_MAX=1000000
 
@@ -73,14 +75,22 @@ feed_demo() {
 
 introduce() {
     local key=$1 logs=$2
-    say "error-tracker: http://localhost:5010   API key: $key"
-    say "log-viewer:    http://localhost:5011   API key: $key   reads $logs"
-    say "Report a first error from another terminal, and watch logs arrive:"
+    say "error-tracker:     http://localhost:5010   API key: $key"
+    say "log-viewer:        http://localhost:5011   API key: $key   reads $logs"
+    say "metrics-collector: http://localhost:5012   API key: $key"
+    say "browser-relay:     http://localhost:5013   admin key: $key   DSN key of project demo: $DEMO_DSN"
+    say "Report a first error from another terminal, watch logs arrive, send a metric, report as a web page would:"
     say ""
     say "  curl -X POST http://localhost:5010/api/errors -H 'X-API-Key: $key' \\"
     say "    -d '{\"project\":\"demo\",\"exception_type\":\"ValueError\",\"message\":\"first error\",\"traceback\":\"File \\\"app.py\\\", line 1\"}'"
     say ""
     say "  curl -N 'http://localhost:5011/api/logs/tail?api_key=$key'"
+    say ""
+    say "  curl -X POST http://localhost:5012/api/metrics -H 'X-API-Key: $key' \\"
+    say "    -d '[{\"name\":\"orders_total\",\"type\":\"counter\",\"value\":1,\"labels\":{\"shop\":\"berlin\"}}]'"
+    say ""
+    say "  curl -X POST http://localhost:5013/api/browser/errors -H 'X-Monlight-Key: $DEMO_DSN' \\"
+    say "    -d '{\"type\":\"TypeError\",\"message\":\"x is undefined\",\"stack\":\"at pay (app.js:1:2)\"}'"
     say ""
     say "Ctrl-C stops them."
 }
@@ -117,6 +127,10 @@ main() {
         feed_demo &
     fi
     PORT=5010 DATABASE_PATH=run/data/errors.db "$bin_dir/error-tracker" &
+    PORT=5012 DATABASE_PATH=run/data/metrics.db "$bin_dir/metrics-collector" &
+    PORT=5013 DATABASE_PATH=run/data/browser-relay.db ADMIN_API_KEY=$key DSN_KEYS=demo:$DEMO_DSN CORS_ORIGINS='http://localhost:*' \
+        ERROR_TRACKER_URL=http://localhost:5010 ERROR_TRACKER_API_KEY=$key \
+        METRICS_COLLECTOR_URL=http://localhost:5012 METRICS_COLLECTOR_API_KEY=$key "$bin_dir/browser-relay" &
     PORT=5011 DATABASE_PATH=run/data/logs.db LOG_SOURCES=$logs "$bin_dir/log-viewer" &
     # When one of them ends, the others do.
     wait -n

@@ -50,13 +50,8 @@ impl<'a> Object<'a> {
     ///
     /// Fails with `Invalid JSON`, or with `Request body must be a JSON object` when it is valid JSON of another kind.
     pub fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
-        let text = str::from_utf8(body).map_err(invalid_json)?;
-        let start = text.trim_ascii_start();
-        if start.is_empty() {
-            return Err(invalid_json("the body is empty"));
-        }
-        prescan(text.as_bytes()).map_err(invalid_json)?;
-        if !start.starts_with('{') {
+        let text = check(body)?;
+        if !text.trim_ascii_start().starts_with('{') {
             serde_json::from_str::<IgnoredAny>(text).map_err(invalid_json)?;
             return Err(Invalid::new("Request body must be a JSON object"));
         }
@@ -97,6 +92,17 @@ impl<'a> Object<'a> {
     }
 }
 
+/// A body's text, in which nothing nests too deep and no string has half a surrogate pair. The rest of its syntax is for who
+/// reads it. Fails with `Invalid JSON`.
+pub fn check(body: &[u8]) -> Result<&str, Invalid> {
+    let text = str::from_utf8(body).map_err(invalid_json)?;
+    if text.trim_ascii_start().is_empty() {
+        return Err(invalid_json("the body is empty"));
+    }
+    prescan(text.as_bytes()).map_err(invalid_json)?;
+    Ok(text)
+}
+
 /// Valid JSON without the white space between its parts; numbers and strings keep their spelling.
 pub fn compact(raw: &str) -> String {
     let bytes = raw.as_bytes();
@@ -119,7 +125,8 @@ pub fn compact(raw: &str) -> String {
     text
 }
 
-fn invalid_json(reason: impl Display) -> Invalid {
+/// `Invalid JSON`, and why.
+pub fn invalid_json(reason: impl Display) -> Invalid {
     Invalid::new("Invalid JSON").because(reason)
 }
 

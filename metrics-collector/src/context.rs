@@ -2,12 +2,16 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use common::clock::Clock;
 use common::db::{Database, Reader};
 use common::http::metrics::HttpMetrics;
 use common::writer::Writer;
+
+use crate::config::Retention;
+use crate::store::points::Ingest;
 
 /// A worker's context.
 pub(crate) struct Context {
@@ -21,7 +25,20 @@ pub(crate) struct Shared {
     pub(crate) writer: Writer,
     pub(crate) database: Database,
     pub(crate) http: Arc<HttpMetrics>,
+    pub(crate) ingest: Ingest,
+    pub(crate) retention: Retention,
+    /// Labels that are kept with single values only, sorted.
+    pub(crate) dropped_labels: Vec<String>,
+    pub(crate) figures: Figures,
     pub(crate) started: Instant,
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) points: AtomicU64,
+    /// Batches refused for a series too many.
+    pub(crate) refused_series: AtomicU64,
 }
 
 impl Context {

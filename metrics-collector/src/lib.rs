@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 // What is sent.
+mod item;
 mod labels;
 mod sample;
 mod series;

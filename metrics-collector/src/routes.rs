@@ -1,14 +1,16 @@
 //! Every URL of metrics-collector, and who may use it.
 
-use common::http::request::Method::Get;
+use common::http::request::Method::{Get, Post};
 use common::http::router::Access::{Key, Public};
 use common::http::router::Route;
 
+use crate::config::BODY_BYTES_MAX;
 use crate::context::Context;
-use crate::handlers::{health, pages, self_metrics};
+use crate::handlers::{health, pages, samples, self_metrics};
 
 /// The table; order does not matter.
 pub(crate) const ROUTES: &[Route<Context>] = &[
+    Route::new(Post, "/api/metrics", Key, samples::create).with_body(BODY_BYTES_MAX),
     Route::new(Get, "/metrics", Key, self_metrics::show),
     Route::new(Get, "/health", Public, health::show),
     Route::new(Get, "/", Public, pages::index),

@@ -15,9 +15,10 @@ use common::shutdown::{self, Stop};
 use common::writer::Writer;
 
 use crate::config::{Config, DEFAULTS, HELP};
-use crate::context::{Context, Shared};
+use crate::context::{Context, Figures, Shared};
 use crate::routes::ROUTES;
 use crate::store;
+use crate::store::points::Ingest;
 
 /// What `main` runs.
 pub const PROGRAM: Program =
@@ -38,6 +39,10 @@ fn run(env: Env) -> Result<(), Failure> {
         writer: writer.clone(),
         database,
         http: Arc::clone(&http),
+        ingest: Ingest::new(config.series_max, clock.now().millis() as u64),
+        retention: config.retention,
+        dropped_labels: config.dropped_labels,
+        figures: Figures::default(),
         started: Instant::now(),
     });
 

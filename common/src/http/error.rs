@@ -39,6 +39,8 @@ pub enum Kind {
     ExpectationFailed,
     /// A transfer coding we do not know.
     NotImplemented,
+    /// Well-formed, but at odds with an earlier request.
+    Unprocessable,
     /// Over the rate limit; the caller may come back after so many seconds.
     TooMany(u64),
     /// Something of ours is away for now; worth another try after so many seconds.
@@ -63,6 +65,7 @@ impl Kind {
             Self::TooSlow => 408,
             Self::BodyTooLarge => 413,
             Self::ExpectationFailed => 417,
+            Self::Unprocessable => 422,
             Self::TooMany(_) => 429,
             Self::HeadTooLarge => 431,
             Self::Internal => 500,

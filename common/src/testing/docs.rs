@@ -11,7 +11,8 @@ pub fn run_commands(page: &str, binary: &Path, variables: &[(&str, &str)]) {
     let blocks = shell_blocks(&std::fs::read_to_string(path).expect("the page"));
     assert!(!blocks.is_empty(), "{page}: expected commands in blocks marked sh");
     let folder = binary.parent().expect("a folder").display();
-    let search = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let search = format!("{folder}:{}", folders.to_string_lossy());
     for block in blocks {
         let output = Command::new("bash")
             .args(["-euo", "pipefail", "-c", &block])

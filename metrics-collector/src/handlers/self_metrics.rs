@@ -1,5 +1,7 @@
 //! `GET /metrics`: the service about itself, in the Prometheus text format.
 
+use std::sync::atomic::Ordering;
+
 use common::http::error::ApiError;
 use common::http::metrics::Page;
 use common::http::reply::Reply;
@@ -16,5 +18,9 @@ pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError>
     shared.writer.render(&mut page);
     shared.database.render(&mut page);
     common::process::render(&mut page, shared.started.elapsed());
+    let figures = &shared.figures;
+    page.counter("monlight_points_total", "Points stored.", figures.points.load(Ordering::Relaxed));
+    let refused = figures.refused_series.load(Ordering::Relaxed);
+    page.counter("monlight_series_refused_total", "Batches refused for a series beyond MAX_SERIES.", refused);
     Ok(Response::new(200, "text/plain; version=0.0.4", page.finish().into_bytes()).into())
 }

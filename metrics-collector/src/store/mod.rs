@@ -1,7 +1,9 @@
 //! Every SQL statement of metrics-collector.
 
+pub(crate) mod idempotency;
 pub(crate) mod pending;
 pub(crate) mod points;
+pub(crate) mod series;
 
 use common::db::Migration;
 

@@ -1,1 +1,0 @@
-//! `/api/metrics`: take values, answer with their rollups.
