@@ -134,6 +134,8 @@ const fn finite(sum: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "what is called exact is")]
+
     use proptest::prelude::*;
 
     use super::*;

@@ -206,7 +206,9 @@ mod tests {
 
     fn sketch(values: &[f64]) -> Sketch {
         let mut sketch = Sketch::new();
-        values.iter().for_each(|value| sketch.add(*value, 1));
+        for value in values {
+            sketch.add(*value, 1);
+        }
         sketch
     }
 
@@ -272,7 +274,9 @@ mod tests {
             let whole = sketch(&parts.concat());
             let mut merged = Sketch::new();
             let (later, first) = parts.split_at(order.index(parts.len()));
-            first.iter().chain(later).for_each(|part| merged.merge(&sketch(part)));
+            for part in first.iter().chain(later) {
+                merged.merge(&sketch(part));
+            }
             prop_assert_eq!(merged, whole);
         }
 
