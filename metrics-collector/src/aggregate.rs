@@ -110,8 +110,8 @@ impl Merged {
     }
 
     /// The sketch of a histogram, for further merges.
-    pub(crate) const fn sketch(&self) -> Option<&Sketch> {
-        self.sketch.as_ref()
+    pub(crate) fn into_sketch(self) -> Option<Sketch> {
+        self.sketch
     }
 }
 

@@ -9,6 +9,8 @@ use common::db::{Database, Reader};
 use common::http::metrics::HttpMetrics;
 use common::writer::Writer;
 
+use crate::figures::Figures;
+
 /// A worker's context.
 pub(crate) struct Context {
     reader: OnceCell<Reader>,
@@ -21,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) writer: Writer,
     pub(crate) database: Database,
     pub(crate) http: Arc<HttpMetrics>,
+    pub(crate) figures: Arc<Figures>,
     pub(crate) started: Instant,
 }
 

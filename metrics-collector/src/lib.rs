@@ -9,6 +9,7 @@ mod series;
 
 // What is made of it.
 mod aggregate;
+mod aggregator;
 mod sketch;
 
 // What is asked.
@@ -20,6 +21,7 @@ mod store;
 // The service.
 mod config;
 mod context;
+mod figures;
 mod handlers;
 mod routes;
 mod service;

@@ -15,6 +15,7 @@ pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError>
     shared.http.render(&mut page);
     shared.writer.render(&mut page);
     shared.database.render(&mut page);
+    shared.figures.render(&mut page, shared.clock.now());
     common::process::render(&mut page, shared.started.elapsed());
     Ok(Response::new(200, "text/plain; version=0.0.4", page.finish().into_bytes()).into())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod pending;
 pub(crate) mod points;
+pub(crate) mod retention;
 pub(crate) mod rollups;
 pub(crate) mod scan;
 #[cfg(test)]
