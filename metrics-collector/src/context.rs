@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use common::clock::Clock;
@@ -11,6 +10,7 @@ use common::http::metrics::HttpMetrics;
 use common::writer::Writer;
 
 use crate::config::Retention;
+use crate::figures::Figures;
 use crate::store::points::Ingest;
 
 /// A worker's context.
@@ -29,16 +29,8 @@ pub(crate) struct Shared {
     pub(crate) retention: Retention,
     /// Labels that are kept with single values only, sorted.
     pub(crate) dropped_labels: Vec<String>,
-    pub(crate) figures: Figures,
+    pub(crate) figures: Arc<Figures>,
     pub(crate) started: Instant,
-}
-
-/// Counts since the start.
-#[derive(Debug, Default)]
-pub(crate) struct Figures {
-    pub(crate) points: AtomicU64,
-    /// Batches refused for a series too many.
-    pub(crate) refused_series: AtomicU64,
 }
 
 impl Context {

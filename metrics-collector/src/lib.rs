@@ -10,6 +10,7 @@ mod series;
 
 // What is made of it.
 mod aggregate;
+mod aggregator;
 mod sketch;
 
 // What is asked.
@@ -21,6 +22,7 @@ mod store;
 // The service.
 mod config;
 mod context;
+mod figures;
 mod handlers;
 mod routes;
 mod service;

@@ -14,11 +14,12 @@ use common::process;
 use common::shutdown::{self, Stop};
 use common::writer::Writer;
 
+use crate::aggregator::Aggregator;
 use crate::config::{Config, DEFAULTS, HELP};
-use crate::context::{Context, Figures, Shared};
+use crate::context::{Context, Shared};
 use crate::routes::ROUTES;
-use crate::store;
 use crate::store::points::Ingest;
+use crate::{store, timers};
 
 /// What `main` runs.
 pub const PROGRAM: Program =
@@ -42,9 +43,17 @@ fn run(env: Env) -> Result<(), Failure> {
         ingest: Ingest::new(config.series_max, clock.now().millis() as u64),
         retention: config.retention,
         dropped_labels: config.dropped_labels,
-        figures: Figures::default(),
+        figures: Arc::default(),
         started: Instant::now(),
     });
+    let aggregator = Aggregator {
+        reader: shared.database.reader()?,
+        writer: writer.clone(),
+        figures: Arc::clone(&shared.figures),
+        stop: stop.clone(),
+    };
+    let rollup = timers::start_rollup(aggregator, clock.clone(), config.aggregation_interval)?;
+    let retention = timers::start_retention(Arc::clone(&shared), config.retention, &stop)?;
 
     let gate = Gate::new(ROUTES, config.api_key, config.settings.rate_limit, clock);
     let server_config = ServerConfig {
@@ -64,6 +73,9 @@ fn run(env: Env) -> Result<(), Failure> {
     stop.wait();
     log::info!("stopping");
     server.stop(|| shared.database.end_queries());
+    // Both look at the signal themselves; a panic in one was printed when it happened.
+    let _ = rollup.join();
+    let _ = retention.join();
     writer_threads.stop();
     log::info!("stopped");
     stop.failure().map_or(Ok(()), |why| Err(Failure::Other(why.into())))

@@ -8,14 +8,23 @@ use serde_json::json;
 
 use crate::context::Context;
 
-/// 200 with `status` `ok`; 503 while the database cannot be written.
+/// 200 with `status` `ok`; 503 while the database cannot be written. Costs no query.
 pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
-    let response = match ctx.shared.writer.trouble() {
-        None => Response::json(200, &json!({"status": "ok"})),
-        Some(trouble) => Response::json(
-            503,
-            &json!({"status": "error", "detail": format!("the database cannot be written: {trouble}")}),
-        ),
+    let shared = &ctx.shared;
+    let trouble = shared.writer.trouble();
+    let health = shared.figures.health(shared.clock.now());
+    let mut body = json!({
+        "status": if trouble.is_none() { "ok" } else { "error" },
+        "metrics_received_24h": health.received_day,
+        "last_aggregation": health.newest_bucket.map(|bucket| bucket.to_string()),
+        "rollup_lag_seconds": health.lag.map(|lag| lag.as_secs()),
+    });
+    let status = match trouble {
+        None => 200,
+        Some(trouble) => {
+            body["detail"] = format!("the database cannot be written: {trouble}").into();
+            503
+        }
     };
-    Ok(response.with_header("cache-control", "no-store").into())
+    Ok(Response::json(status, &body).with_header("cache-control", "no-store").into())
 }

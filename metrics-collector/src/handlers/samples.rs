@@ -38,7 +38,7 @@ pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError
             let count = match recorded {
                 Recorded::Stored { count, learned } => {
                     shared.ingest.catalog.learn(learned);
-                    shared.figures.points.fetch_add(count as u64, Ordering::Relaxed);
+                    shared.figures.points_stored(count as u64);
                     count
                 }
                 Recorded::Repeated { count } => count,
@@ -48,7 +48,7 @@ pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError
                 }
                 Recorded::Stale => return Err(ApiError::unavailable(1, "Series are being forgotten, try again")),
                 Recorded::TooManySeries { item } => {
-                    shared.figures.refused_series.fetch_add(1, Ordering::Relaxed);
+                    shared.ingest.refused.fetch_add(1, Ordering::Relaxed);
                     let most = shared.ingest.series_max;
                     let detail =
                         format!("There are {most} series already, the most there can be (MAX_SERIES) (item {item})");

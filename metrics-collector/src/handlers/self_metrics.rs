@@ -17,10 +17,9 @@ pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError>
     shared.http.render(&mut page);
     shared.writer.render(&mut page);
     shared.database.render(&mut page);
+    shared.figures.render(&mut page, shared.clock.now());
     common::process::render(&mut page, shared.started.elapsed());
-    let figures = &shared.figures;
-    page.counter("monlight_points_total", "Points stored.", figures.points.load(Ordering::Relaxed));
-    let refused = figures.refused_series.load(Ordering::Relaxed);
+    let refused = shared.ingest.refused.load(Ordering::Relaxed);
     page.counter("monlight_series_refused_total", "Batches refused for a series beyond MAX_SERIES.", refused);
     Ok(Response::new(200, "text/plain; version=0.0.4", page.finish().into_bytes()).into())
 }

@@ -3,9 +3,15 @@
 pub(crate) mod idempotency;
 pub(crate) mod pending;
 pub(crate) mod points;
+pub(crate) mod retention;
+pub(crate) mod rollups;
+pub(crate) mod scan;
 pub(crate) mod series;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use common::db::Migration;
+use rusqlite::Connection;
 
 /// Steps 1 to 6 are the original's; its files start somewhere among them.
 pub(crate) const MIGRATIONS: &[Migration] = &[
@@ -21,3 +27,15 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "project indexes", sql: include_str!("../../migrations/0006_project_indexes.sql") },
     Migration { version: 7, name: "series", sql: include_str!("../../migrations/0007_series.sql") },
 ];
+
+/// Runs several queries on one state of the database.
+pub(crate) fn on_one_state<T, E: From<rusqlite::Error>>(
+    conn: &Connection,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    // Inside another transaction, as in tests and jobs, that one is the state.
+    let tx = conn.is_autocommit().then(|| conn.unchecked_transaction()).transpose()?;
+    let outcome = work()?;
+    tx.map_or(Ok(()), rusqlite::Transaction::commit)?;
+    Ok(outcome)
+}

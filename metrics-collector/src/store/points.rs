@@ -34,6 +34,8 @@ pub(crate) struct Ingest {
     pub(crate) catalog: Catalog,
     /// Series that there may be.
     pub(crate) series_max: i64,
+    /// Batches refused for a series too many.
+    pub(crate) refused: AtomicU64,
     /// The last part of the next id. It starts anywhere, so that a restart within a millisecond meets no old ids.
     sequence: AtomicU64,
 }
@@ -63,7 +65,12 @@ pub(crate) enum Recorded {
 impl Ingest {
     /// Nothing is known yet. `seed` is any number.
     pub(crate) fn new(series_max: u32, seed: u64) -> Self {
-        Self { catalog: Catalog::default(), series_max: i64::from(series_max), sequence: AtomicU64::new(seed) }
+        Self {
+            catalog: Catalog::default(),
+            series_max: i64::from(series_max),
+            refused: AtomicU64::new(0),
+            sequence: AtomicU64::new(seed),
+        }
     }
 
     /// Stores a batch, whole or not at all.
