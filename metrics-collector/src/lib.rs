@@ -14,6 +14,7 @@ mod aggregator;
 mod sketch;
 
 // What is asked.
+mod question;
 mod window;
 
 // Where it is kept.
