@@ -150,7 +150,7 @@ fn merged_minutes(conn: &Connection, span: &Range<i64>, group: &[SeriesId]) -> r
         }
     }
     for minute in span.clone().step_by(SECONDS_PER_MINUTE as usize) {
-        rollups::for_each(conn, Tier::Minutes, minute, [*first, *last], &mut |rollup| {
+        rollups::for_each(conn, Tier::Minutes, minute, [*first, *last], true, &mut |rollup| {
             if let Some(merged) = merged.get_mut(&rollup.series) {
                 merged.add(&rollup.aggregate, rollup.sketch.as_ref());
             }
@@ -260,7 +260,7 @@ mod tests {
 
         fn rollup(&self, tier: Tier, bucket: i64, series: SeriesId) -> Option<Aggregate> {
             let mut found = None;
-            rollups::for_each(&self.aggregator.reader, tier, bucket, [series, series], &mut |rollup| {
+            rollups::for_each(&self.aggregator.reader, tier, bucket, [series, series], false, &mut |rollup| {
                 found = Some(rollup.aggregate);
             })
             .expect("a query");

@@ -1,6 +1,8 @@
 //! Every SQL statement of metrics-collector.
 
+pub(crate) mod cells;
 pub(crate) mod idempotency;
+pub(crate) mod lists;
 pub(crate) mod pending;
 pub(crate) mod points;
 pub(crate) mod retention;

@@ -45,18 +45,55 @@ pub(crate) fn put<'r>(
     Ok(())
 }
 
-/// Calls `each` with the rollups of the series `first` to `last` in a bucket, ascending.
+/// Calls `each` with the rollups of the series `first` to `last` in a bucket, ascending; with their sketches or without.
 pub(crate) fn for_each(
     conn: &Connection,
     tier: Tier,
     bucket: i64,
     [first, last]: [SeriesId; 2],
+    sketches: bool,
     each: &mut dyn FnMut(Rollup),
 ) -> rusqlite::Result<()> {
-    let mut statement = conn.prepare_cached(tier.get())?;
+    let mut statement = conn.prepare_cached(if sketches { tier.get() } else { tier.get_figures() })?;
     let mut rows = statement.query([bucket, first, last])?;
     while let Some(row) = rows.next()? {
         each(rollup(row)?);
+    }
+    Ok(())
+}
+
+/// The buckets from `from` on and before `to` that hold anything, ascending.
+pub(crate) fn buckets(conn: &Connection, tier: Tier, from: i64, to: i64) -> rusqlite::Result<Vec<i64>> {
+    // From one bucket to the next, whatever number of series each has.
+    let sql = match tier {
+        Tier::Minutes => "SELECT min(bucket) FROM minutes WHERE bucket >= ?1 AND bucket < ?2",
+        Tier::Hours => "SELECT min(bucket) FROM hours WHERE bucket >= ?1 AND bucket < ?2",
+    };
+    let mut statement = conn.prepare_cached(sql)?;
+    let (mut buckets, mut from) = (Vec::new(), from);
+    while let Some(bucket) = statement.query_row([from, to], |row| row.get::<_, Option<i64>>(0))? {
+        buckets.push(bucket);
+        from = bucket + 1;
+    }
+    Ok(buckets)
+}
+
+/// Calls `each` with series, count and sum of every rollup from `from` on and before `to`.
+pub(crate) fn for_each_total(
+    conn: &Connection,
+    tier: Tier,
+    from: i64,
+    to: i64,
+    each: &mut dyn FnMut(SeriesId, u64, f64),
+) -> rusqlite::Result<()> {
+    let sql = match tier {
+        Tier::Minutes => "SELECT series, count, sum FROM minutes WHERE bucket >= ?1 AND bucket < ?2",
+        Tier::Hours => "SELECT series, count, sum FROM hours WHERE bucket >= ?1 AND bucket < ?2",
+    };
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([from, to])?;
+    while let Some(row) = rows.next()? {
+        each(row.get(0)?, row.get::<_, i64>(1)? as u64, row.get(2)?);
     }
     Ok(())
 }
@@ -133,6 +170,22 @@ impl Tier {
         }
     }
 
+    const fn get_figures(self) -> &'static str {
+        macro_rules! sql {
+            ($table:literal) => {
+                concat!(
+                    "SELECT series, count, sum, min, max, p50, p95, p99, NULL FROM ",
+                    $table,
+                    " WHERE bucket = ?1 AND series BETWEEN ?2 AND ?3 ORDER BY series"
+                )
+            };
+        }
+        match self {
+            Self::Minutes => sql!("minutes"),
+            Self::Hours => sql!("hours"),
+        }
+    }
+
     const fn get(self) -> &'static str {
         macro_rules! sql {
             ($table:literal, $sketches:literal) => {
@@ -177,7 +230,7 @@ mod tests {
 
     fn read(conn: &Connection, tier: Tier, bucket: i64, range: [SeriesId; 2]) -> Vec<Rollup> {
         let mut all = Vec::new();
-        for_each(conn, tier, bucket, range, &mut |rollup| all.push(rollup)).expect("rollups");
+        for_each(conn, tier, bucket, range, true, &mut |rollup| all.push(rollup)).expect("rollups");
         all
     }
 
