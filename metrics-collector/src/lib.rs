@@ -13,7 +13,8 @@ mod aggregate;
 mod aggregator;
 mod sketch;
 
-// What is asked.
+// What is asked, and answered.
+mod answer;
 mod question;
 mod window;
 

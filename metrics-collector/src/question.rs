@@ -135,7 +135,9 @@ impl Question {
 fn is(value: &Value, wanted: &str) -> bool {
     match value {
         Value::String(text) => text == wanted,
-        other => other.to_string() == wanted,
+        Value::Bool(value) => value.to_string() == wanted,
+        Value::Number(number) => number.to_string() == wanted,
+        _ => false,
     }
 }
 
@@ -193,7 +195,7 @@ mod tests {
     use super::*;
 
     fn parse(query: &[(&str, &str)]) -> Result<Question, String> {
-        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+        let encode = |text: &str| text.bytes().fold(String::new(), |all, byte| format!("{all}%{byte:02x}"));
         let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
         Question::parse(&Query::parse(&query.join("&")).expect("a query")).map_err(|invalid| invalid.detail)
     }

@@ -94,6 +94,11 @@ impl ApiError {
         Self::new(Kind::NotFound, detail)
     }
 
+    /// 500: something broke here. Log the cause first.
+    pub fn internal() -> Self {
+        Self::new(Kind::Internal, "Internal server error")
+    }
+
     /// 503: try again in `seconds`.
     pub fn unavailable(seconds: u64, detail: impl Into<String>) -> Self {
         Self::new(Kind::Unavailable(seconds), detail)

@@ -1,0 +1,257 @@
+//! What is answered to a question: which series it is about, and the rows that come out, bucket by bucket.
+
+use std::collections::BTreeMap;
+
+use common::clock::Timestamp;
+use common::json::Invalid;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::aggregate::{Aggregate, Merged};
+use crate::question::{Agg, Question};
+use crate::series::{SeriesId, Type};
+use crate::store::lists::Member;
+use crate::store::rollups::Rollup;
+use crate::window::{Resolution, Window};
+
+/// Rows of one answer: some 1.6 MB. A week of minutes of one series has as many.
+pub(crate) const ROWS_MAX: i64 = 10_080;
+
+/// The series of a question, and which of them become one.
+pub(crate) struct Plan {
+    groups: Vec<Group>,
+    /// By series: its type and its place among the groups.
+    members: BTreeMap<SeriesId, (Type, usize)>,
+    agg: Option<Agg>,
+    merges: bool,
+}
+
+struct Group {
+    kind: Type,
+    /// A JSON object.
+    labels: Box<RawValue>,
+}
+
+impl Plan {
+    /// Refuses a figure that a type of the metric does not have.
+    pub(crate) fn new(question: &Question, series: Vec<Member>) -> Result<Self, Invalid> {
+        let mut plan =
+            Self { groups: Vec::new(), members: BTreeMap::new(), agg: question.agg, merges: question.merges() };
+        let mut places: BTreeMap<(Type, String), usize> = BTreeMap::new();
+        for Member { id, kind, labels } in series {
+            let Some(group) = question.group_of(&labels) else { continue };
+            if let Some(agg) = question.agg {
+                agg.check(kind)?;
+            }
+            let place = if plan.merges {
+                *places.entry((kind, group.clone())).or_insert_with(|| plan.add_group(kind, &group))
+            } else {
+                plan.add_group(kind, &labels)
+            };
+            plan.members.insert(id, (kind, place));
+        }
+        Ok(plan)
+    }
+
+    fn add_group(&mut self, kind: Type, labels: &str) -> usize {
+        // What is stored was written by us; something else is shown as no labels.
+        let labels = RawValue::from_string(labels.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        self.groups.push(Group { kind, labels });
+        self.groups.len() - 1
+    }
+
+    /// The series to read.
+    pub(crate) fn wanted(&self) -> BTreeMap<SeriesId, Type> {
+        self.members.iter().map(|(id, (kind, _))| (*id, *kind)).collect()
+    }
+
+    /// Whether merging takes sketches.
+    pub(crate) fn needs_sketches(&self) -> bool {
+        self.merges && self.agg.is_none_or(Agg::needs_sketches)
+    }
+
+    /// The window to answer for: in hours where there would be too many minutes, unless minutes are asked for.
+    pub(crate) fn fit(&self, window: Window, is_free: bool) -> Result<Window, Invalid> {
+        let rows = |window: &Window| window.seconds() / window.resolution.seconds() * self.groups.len() as i64;
+        if rows(&window) <= ROWS_MAX {
+            return Ok(window);
+        }
+        let hours = window.with_resolution(Resolution::Hour);
+        if is_free && rows(&hours) <= ROWS_MAX {
+            return Ok(hours);
+        }
+        Err(Invalid::new(format!("expected an answer of at most {ROWS_MAX} rows, this has up to {}", rows(&window)))
+            .because("ask for a shorter period, a coarser resolution, fewer labels, or for agg or group_by"))
+    }
+}
+
+/// Rows in the making: rollups go in by bucket, rows come out.
+pub(crate) struct Rows<'p> {
+    plan: &'p Plan,
+    resolution: Resolution,
+    /// What of the newest bucket is over.
+    now: i64,
+    bucket: i64,
+    merged: BTreeMap<usize, Merged>,
+    /// A JSON array, not closed yet.
+    json: Vec<u8>,
+}
+
+impl<'p> Rows<'p> {
+    pub(crate) fn new(plan: &'p Plan, resolution: Resolution, now: Timestamp) -> Self {
+        let now = now.millis().div_euclid(1000);
+        Self { plan, resolution, now, bucket: i64::MIN, merged: BTreeMap::new(), json: b"[".to_vec() }
+    }
+
+    /// Buckets come ascending.
+    pub(crate) fn add(&mut self, bucket: i64, rollup: &Rollup) {
+        let Some((kind, place)) = self.plan.members.get(&rollup.series).copied() else { return };
+        if !self.plan.merges {
+            return self.write(bucket, place, &rollup.aggregate);
+        }
+        if bucket != self.bucket {
+            self.flush();
+            self.bucket = bucket;
+        }
+        let merged = self.merged.entry(place).or_insert_with(|| Merged::new(kind));
+        merged.add(&rollup.aggregate, rollup.sketch.as_ref());
+    }
+
+    /// The whole array.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.flush();
+        self.json.push(b']');
+        self.json
+    }
+
+    fn flush(&mut self) {
+        for (place, merged) in std::mem::take(&mut self.merged) {
+            if let Some(aggregate) = merged.aggregate() {
+                self.write(self.bucket, place, &aggregate);
+            }
+        }
+    }
+
+    fn write(&mut self, bucket: i64, place: usize, aggregate: &Aggregate) {
+        let group = &self.plan.groups[place];
+        let at = Timestamp::from_millis(bucket * 1000).to_string();
+        let figures = match self.plan.agg {
+            None => Figures::All(All::from(aggregate)),
+            Some(agg) => {
+                let seconds = self.resolution.seconds().min(self.now - bucket);
+                Figures::One { value: agg.of(group.kind, aggregate, seconds) }
+            }
+        };
+        let row = Row { bucket: &at, r#type: group.kind.name(), labels: &group.labels, figures };
+        if self.json.len() > 1 {
+            self.json.push(b',');
+        }
+        // Writing to a Vec cannot fail, and our own types always serialise.
+        let _ = serde_json::to_writer(&mut self.json, &row);
+    }
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    bucket: &'a str,
+    r#type: &'static str,
+    labels: &'a RawValue,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Figures {
+    All(All),
+    One { value: Option<f64> },
+}
+
+/// The figures of the contract.
+#[derive(Serialize)]
+struct All {
+    count: u64,
+    sum: f64,
+    min: f64,
+    max: f64,
+    avg: f64,
+    p50: Option<f64>,
+    p95: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl From<&Aggregate> for All {
+    fn from(aggregate: &Aggregate) -> Self {
+        let Aggregate { count, sum, min, max, percentiles } = *aggregate;
+        let [p50, p95, p99] = percentiles.map_or([None; 3], |all| [all.p50, all.p95, all.p99].map(Some));
+        Self { count, sum, min, max, avg: sum / count as f64, p50, p95, p99 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::query::Query;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::aggregate::exactly;
+
+    fn answer(query: &str, series: &[(Type, &str)], values: &[(i64, SeriesId, &[f64])]) -> Value {
+        let question = Question::parse(&Query::parse(query).expect("a query")).expect("a question");
+        let members =
+            (1..).zip(series).map(|(id, (kind, labels))| Member { id, kind: *kind, labels: (*labels).into() });
+        let plan = Plan::new(&question, members.collect()).expect("a plan");
+        let mut rows = Rows::new(&plan, Resolution::Minute, Timestamp::from_millis(90_000));
+        for (bucket, series, values) in values {
+            let Some((kind, _)) = plan.members.get(series) else { continue };
+            let (aggregate, sketch) = exactly(*kind, values.len() as u64, values.iter().copied()).expect("values");
+            rows.add(*bucket, &Rollup { series: *series, aggregate, sketch });
+        }
+        serde_json::from_slice(&rows.finish()).expect("JSON")
+    }
+
+    const SERIES: [(Type, &str); 3] = [
+        (Type::Histogram, r#"{"m":"GET","s":200}"#),
+        (Type::Histogram, r#"{"m":"GET","s":500}"#),
+        (Type::Histogram, r#"{"m":"PUT","s":200}"#),
+    ];
+
+    #[test]
+    fn each_series_has_its_own_rows() {
+        let rows = answer("name=a&labels=m:GET", &SERIES, &[(0, 1, &[1.0, 2.0, 3.0]), (0, 3, &[9.0]), (60, 2, &[4.0])]);
+        assert_eq!(
+            rows,
+            json!([
+                {"bucket": "1970-01-01T00:00:00Z", "type": "histogram", "labels": {"m": "GET", "s": 200}, "count": 3, "sum": 6.0,
+                 "min": 1.0, "max": 3.0, "avg": 2.0, "p50": 2.0, "p95": 3.0, "p99": 3.0},
+                {"bucket": "1970-01-01T00:01:00Z", "type": "histogram", "labels": {"m": "GET", "s": 500}, "count": 1, "sum": 4.0,
+                 "min": 4.0, "max": 4.0, "avg": 4.0, "p50": 4.0, "p95": 4.0, "p99": 4.0}
+            ])
+        );
+    }
+
+    #[test]
+    fn groups_are_merged() {
+        let values: [(i64, SeriesId, &[f64]); 4] =
+            [(0, 1, &[1.0, 2.0]), (0, 2, &[3.0]), (0, 3, &[5.0]), (60, 1, &[7.0])];
+        let rows = answer("name=a&group_by=m&agg=max", &SERIES, &values);
+        let row = |bucket: &str, m: &str, value: f64| json!({"bucket": format!("1970-01-01T00:0{bucket}:00Z"), "type": "histogram", "labels": {"m": m}, "value": value});
+        assert_eq!(rows, json!([row("0", "GET", 3.0), row("0", "PUT", 5.0), row("1", "GET", 7.0)]));
+        let rows = answer("name=a&group_by=m", &SERIES, &values);
+        assert_eq!((&rows[0]["count"], &rows[0]["avg"], &rows[1]["count"]), (&json!(3), &json!(2.0), &json!(1)));
+        // One value a second in the minute that is over, two in half a minute of the one that is not.
+        let counter = [(Type::Counter, "{}")];
+        let rows = answer("name=a&agg=rate", &counter, &[(0, 1, &[60.0]), (60, 1, &[60.0])]);
+        assert_eq!((&rows[0]["value"], &rows[1]["value"]), (&json!(1.0), &json!(2.0)));
+    }
+
+    #[test]
+    fn types_of_one_name_are_kept_apart() {
+        let series = [(Type::Counter, "{}"), (Type::Gauge, "{}")];
+        let rows = answer("name=a&agg=sum", &series, &[(0, 1, &[1.0]), (0, 2, &[2.0])]);
+        assert_eq!((&rows[0]["type"], &rows[1]["type"]), (&json!("counter"), &json!("gauge")));
+        let question = Question::parse(&Query::parse("name=a&agg=p95").expect("a query")).expect("a question");
+        let members = vec![Member { id: 1, kind: Type::Gauge, labels: "{}".into() }];
+        assert!(Plan::new(&question, members).is_err());
+    }
+}

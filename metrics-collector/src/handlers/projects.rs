@@ -1,0 +1,16 @@
+//! `GET /api/projects`: whose metrics there are.
+
+use common::http::error::ApiError;
+use common::http::reply::Reply;
+use common::http::request::Request;
+use common::http::response::Response;
+use serde_json::json;
+
+use crate::context::Context;
+use crate::store::lists;
+
+/// Names, ascending.
+pub(crate) fn list(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+    let projects = lists::projects(ctx.reader()?)?;
+    Ok(Response::json(200, &json!({"projects": projects})).into())
+}
