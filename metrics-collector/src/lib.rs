@@ -15,7 +15,9 @@ mod sketch;
 
 // What is asked, and answered.
 mod answer;
+mod dashboard;
 mod question;
+mod vitals;
 mod window;
 
 // Where it is kept.

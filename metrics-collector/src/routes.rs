@@ -6,13 +6,14 @@ use common::http::router::Route;
 
 use crate::config::BODY_BYTES_MAX;
 use crate::context::Context;
-use crate::handlers::{health, names, pages, projects, questions, samples, self_metrics};
+use crate::handlers::{dashboard, health, names, pages, projects, questions, samples, self_metrics};
 
 /// The table; order does not matter.
 pub(crate) const ROUTES: &[Route<Context>] = &[
     Route::new(Post, "/api/metrics", Key, samples::create).with_body(BODY_BYTES_MAX),
     Route::new(Get, "/api/metrics", Key, questions::show),
     Route::new(Get, "/api/metrics/names", Key, names::list),
+    Route::new(Get, "/api/dashboard", Key, dashboard::show),
     Route::new(Get, "/api/projects", Key, projects::list),
     Route::new(Get, "/metrics", Key, self_metrics::show),
     Route::new(Get, "/health", Public, health::show),

@@ -1,5 +1,6 @@
 //! HTTP in and out, one file per noun in the URL.
 
+pub(crate) mod dashboard;
 pub(crate) mod health;
 pub(crate) mod names;
 pub(crate) mod pages;

@@ -16,6 +16,8 @@ use crate::window::{Resolution, Window};
 /// Buckets that are made anew for a question because points came late. While more are pending, which is after a standstill,
 /// the others are shown as they are known.
 const PENDING_MAX: usize = 3;
+/// Totals of longer windows are read in hours: a day of minutes has sixty times as many rows.
+const TOTALS_IN_MINUTES_UP_TO: i64 = 2 * pending::SECONDS_PER_HOUR;
 /// Ids that are read without being asked for between two that are: fewer than another search costs.
 const GAP_MAX: i64 = 16;
 
@@ -51,6 +53,34 @@ pub(crate) fn for_each(
         }
     }
     Ok(())
+}
+
+/// Calls `each` with series, number of values and their sum: once for a bucket or a stretch of several, so what comes is to be
+/// added up. Long windows are read in hours as far as those go, and begin with the hour they begin in.
+pub(crate) fn for_each_total(
+    conn: &Connection,
+    window: &Window,
+    each: &mut dyn FnMut(SeriesId, u64, f64),
+) -> rusqlite::Result<()> {
+    let minutes_until = pending::closed_until(conn)?.clamp(window.from, window.to);
+    let mut from = window.from;
+    if window.seconds() > TOTALS_IN_MINUTES_UP_TO {
+        from = Resolution::Hour.floor(window.from);
+        let until = hours_until(conn, from, minutes_until)?;
+        rollups::for_each_total(conn, Tier::Hours, from, until, each)?;
+        from = until;
+    }
+    rollups::for_each_total(conn, Tier::Minutes, from, minutes_until, each)?;
+    let [open, to] = [minutes_until, window.to].map(|second| Timestamp::from_millis(second * 1000));
+    scan::for_each_total(conn, open, to, each)
+}
+
+/// The first second that no hour knows. An hour that got late points is nearly right, so only the newest ones are read again.
+fn hours_until(conn: &Connection, from: i64, minutes_until: i64) -> rusqlite::Result<i64> {
+    let open_hour = Resolution::Hour.floor(minutes_until).max(from);
+    let newest = (open_hour - PENDING_MAX as i64 * Resolution::Hour.seconds()).max(from);
+    let pending = pending::hours(conn, newest, open_hour)?;
+    Ok(pending.first().map_or(open_hour, |hour| hour.bucket))
 }
 
 /// How far the tables go.

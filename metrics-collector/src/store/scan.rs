@@ -41,6 +41,27 @@ pub(crate) fn count(conn: &Connection, from: Timestamp, to: Timestamp) -> rusqli
         .map(|count| count as u64)
 }
 
+/// Calls `each` with number and sum of the values of every series that has points from `from` on and before `to`.
+pub(crate) fn for_each_total(
+    conn: &Connection,
+    from: Timestamp,
+    to: Timestamp,
+    each: &mut dyn FnMut(SeriesId, u64, f64),
+) -> rusqlite::Result<()> {
+    let mut totals: HashMap<SeriesId, (u64, f64)> = HashMap::new();
+    let stretch = Stretch { conn, from: points::first_id(from), to: points::first_id(to), wanted: &|_| true };
+    stretch.read(|series, value| {
+        let (count, sum) = totals.entry(series).or_default();
+        *count += 1;
+        *sum += value;
+        true
+    })?;
+    for (series, (count, sum)) in totals {
+        each(series, count, sum);
+    }
+    Ok(())
+}
+
 struct Limits {
     pairs: usize,
     values: usize,
