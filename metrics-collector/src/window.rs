@@ -61,9 +61,11 @@ impl Window {
     /// unless minutes are asked for.
     pub(crate) fn parse(query: &Query, now: Timestamp, minutes_kept: Duration) -> Result<Self, Invalid> {
         let now = now.millis().div_euclid(1000);
+        // The second that is not over yet belongs to it.
+        let end = now + 1;
         let (period, from, to) = match time(query, "from")? {
             Some(from) => {
-                let to = time(query, "to")?.unwrap_or(now);
+                let to = time(query, "to")?.unwrap_or(end);
                 if from >= to {
                     return Err(Invalid::new(
                         "parameter 'from': expected a time before 'to', which is now when not given",
@@ -79,7 +81,7 @@ impl Window {
                 let seconds = period_seconds(period).ok_or_else(|| {
                     Invalid::new(format!("parameter 'period': expected a number and s, m, h or d, got '{period}'"))
                 })?;
-                (period.to_owned(), now - seconds, now)
+                (period.to_owned(), end - seconds, end)
             }
         };
         let kept = now - minutes_kept.as_secs() as i64 - SECONDS_PER_MINUTE;
@@ -179,6 +181,14 @@ mod tests {
     }
 
     #[test]
+    fn the_first_second_of_a_bucket_is_in_it() {
+        let now = Timestamp::from_millis(1_768_903_200_000);
+        let window = Window::parse(&Query::parse("period=60s").expect("a query"), now, DAY).expect("a window");
+        let second = now.millis() / 1000;
+        assert_eq!((window.from, window.to), (second - 60, second + 60));
+    }
+
+    #[test]
     fn from_and_to_are_any_times() {
         check(
             "from=2026-01-20T08:30:10Z&to=2026-01-20T11:00:00%2B02:00",
@@ -195,7 +205,7 @@ mod tests {
             "2026-01-10T00:00:00Z",
             "2026-01-10T01:00:00Z",
         );
-        assert_eq!(parse("from=2026-01-20T09:00:00Z").map(|window| window.period), Ok("3630s".into()));
+        assert_eq!(parse("from=2026-01-20T09:00:00Z").map(|window| window.period), Ok("3631s".into()));
     }
 
     #[test]

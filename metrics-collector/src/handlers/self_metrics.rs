@@ -9,8 +9,9 @@ use common::http::request::Request;
 use common::http::response::Response;
 
 use crate::context::Context;
+use crate::store;
 
-/// All figures; costs no query.
+/// All figures.
 pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
     let mut page = Page::default();
     let shared = &ctx.shared;
@@ -21,5 +22,6 @@ pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError>
     common::process::render(&mut page, shared.started.elapsed());
     let refused = shared.ingest.refused.load(Ordering::Relaxed);
     page.counter("monlight_series_refused_total", "Batches refused for a series beyond MAX_SERIES.", refused);
+    page.gauge("monlight_series", "Series there are.", store::series::count(ctx.reader()?)?);
     Ok(Response::new(200, "text/plain; version=0.0.4", page.finish().into_bytes()).into())
 }
