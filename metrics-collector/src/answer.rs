@@ -37,27 +37,31 @@ impl Plan {
     pub(crate) fn new(question: &Question, series: Vec<Member>) -> Result<Self, Invalid> {
         let mut plan =
             Self { groups: Vec::new(), members: BTreeMap::new(), agg: question.agg, merges: question.merges() };
-        let mut places: BTreeMap<(Type, String), usize> = BTreeMap::new();
+        // Groups are answered in the order of their labels, others in that of their ids.
+        let mut merged: BTreeMap<(Type, String), Vec<SeriesId>> = BTreeMap::new();
         for Member { id, kind, labels } in series {
             let Some(group) = question.group_of(&labels) else { continue };
             if let Some(agg) = question.agg {
                 agg.check(kind)?;
             }
-            let place = if plan.merges {
-                *places.entry((kind, group.clone())).or_insert_with(|| plan.add_group(kind, &group))
+            if plan.merges {
+                merged.entry((kind, group)).or_default().push(id);
             } else {
-                plan.add_group(kind, &labels)
-            };
-            plan.members.insert(id, (kind, place));
+                plan.add_group(kind, &labels, [id]);
+            }
+        }
+        for ((kind, labels), ids) in merged {
+            plan.add_group(kind, &labels, ids);
         }
         Ok(plan)
     }
 
-    fn add_group(&mut self, kind: Type, labels: &str) -> usize {
+    fn add_group(&mut self, kind: Type, labels: &str, series: impl IntoIterator<Item = SeriesId>) {
         // What is stored was written by us; something else is shown as no labels.
         let labels = RawValue::from_string(labels.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        let place = self.groups.len();
         self.groups.push(Group { kind, labels });
-        self.groups.len() - 1
+        self.members.extend(series.into_iter().map(|id| (id, (kind, place))));
     }
 
     /// The series to read.
