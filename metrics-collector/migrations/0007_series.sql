@@ -98,3 +98,89 @@ CREATE TABLE idempotency_keys (
     count INTEGER NOT NULL,
     at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- What the original has stored, moved. Its labels are any JSON text; ours are objects of scalars with sorted names. What is
+-- nested becomes text, what is no object at all becomes the label `labels`, so that nothing is lost.
+CREATE TEMP TABLE moved_labels AS
+SELECT
+    given,
+    CASE
+        WHEN given = '' THEN '{}'
+        WHEN json_valid(given) AND json_type(given) = 'object' THEN (
+            SELECT json_group_object(
+                key, CASE type WHEN 'true' THEN json('true') WHEN 'false' THEN json('false') ELSE value END ORDER BY key)
+            FROM json_each(given) WHERE type <> 'null' AND key <> 'session_id')
+        ELSE json_object('labels', given)
+    END AS labels,
+    CASE WHEN json_valid(given) AND json_type(given) = 'object' AND json_extract(given, '$.session_id') IS NOT NULL
+         THEN json_object('session_id', json_extract(given, '$.session_id')) END AS dropped
+FROM (SELECT DISTINCT coalesce(labels, '') AS given FROM original_raw
+      UNION SELECT DISTINCT coalesce(labels, '') FROM original_aggregated);
+
+CREATE UNIQUE INDEX temp.moved_labels_by_given ON moved_labels (given);
+
+-- A time must be one that a point's id can hold. What is a number would be read as a day of the Julian calendar.
+CREATE TEMP TABLE moved_raw AS
+SELECT r.id, r.name, r.type, coalesce(r.project, '') AS project, l.labels, l.dropped, r.value,
+       CASE WHEN r.timestamp GLOB '[0-9][0-9][0-9][0-9]-*' AND unixepoch(r.timestamp) BETWEEN 0 AND 4102444800
+            THEN CAST(round(unixepoch(r.timestamp, 'subsec') * 1000) AS INTEGER) END AS millis
+FROM original_raw r JOIN temp.moved_labels l ON l.given = coalesce(r.labels, '');
+
+-- Rollups of the original have no type: that of the single values of the same name, else what the row looks like. Where it
+-- rolled up a bucket several times, the row with the most values has seen most.
+CREATE TEMP TABLE moved_aggregated AS
+SELECT a.name, coalesce(
+           (SELECT min(type) FROM temp.moved_raw r WHERE r.name = a.name AND (r.type = 'histogram') = (a.p50 IS NOT NULL)),
+           CASE WHEN a.p50 IS NOT NULL THEN 'histogram'
+                WHEN a.name GLOB '*_total' OR a.name GLOB '*_count' THEN 'counter' ELSE 'gauge' END) AS type,
+       coalesce(a.project, '') AS project, l.labels, a.resolution,
+       CASE WHEN a.bucket GLOB '[0-9][0-9][0-9][0-9]-*' THEN unixepoch(a.bucket) END AS bucket,
+       max(a.count) AS count, a.sum, a.min, a.max, a.p50, a.p95, a.p99
+FROM original_aggregated a JOIN temp.moved_labels l ON l.given = coalesce(a.labels, '')
+GROUP BY a.name, 2, 3, l.labels, a.resolution, a.bucket;
+
+INSERT INTO series (name, type, project, labels, last_hour)
+SELECT name, type, project, labels, max(second) / 3600 * 3600
+FROM (SELECT name, type, project, labels, millis / 1000 AS second FROM temp.moved_raw WHERE millis IS NOT NULL
+      UNION ALL SELECT name, type, project, labels, bucket FROM temp.moved_aggregated WHERE bucket IS NOT NULL)
+GROUP BY name, type, project, labels;
+
+-- Ids of rows within a millisecond are far less than 2^21 apart.
+INSERT OR IGNORE INTO points (id, series, value, dropped)
+SELECT (r.millis << 21) | (r.id & 2097151), s.id, r.value, r.dropped
+FROM temp.moved_raw r JOIN series s USING (name, type, project, labels)
+WHERE r.millis IS NOT NULL;
+
+INSERT OR IGNORE INTO minutes
+SELECT a.bucket, s.id, a.count, a.sum, a.min, a.max, a.p50, a.p95, a.p99
+FROM temp.moved_aggregated a JOIN series s USING (name, type, project, labels)
+WHERE a.bucket IS NOT NULL AND a.resolution = 'minute' AND a.count > 0;
+
+INSERT OR IGNORE INTO hours
+SELECT a.bucket, s.id, a.count, a.sum, a.min, a.max, a.p50, a.p95, a.p99
+FROM temp.moved_aggregated a JOIN series s USING (name, type, project, labels)
+WHERE a.bucket IS NOT NULL AND a.resolution = 'hour' AND a.count > 0;
+
+-- Values whose time cannot be read can be shown nowhere; they are kept.
+CREATE TABLE unreadable_raw AS
+SELECT * FROM original_raw WHERE id IN (SELECT id FROM temp.moved_raw WHERE millis IS NULL);
+
+DROP TABLE temp.moved_aggregated;
+DROP TABLE temp.moved_raw;
+DROP TABLE temp.moved_labels;
+DROP TABLE original_raw;
+DROP TABLE original_aggregated;
+
+-- The original's tables, for queries by hand.
+CREATE VIEW metrics_raw AS
+SELECT p.id, strftime('%Y-%m-%dT%H:%M:%fZ', (p.id >> 21) / 1000.0, 'unixepoch') AS timestamp, s.name,
+       nullif(CASE WHEN p.dropped IS NULL THEN s.labels ELSE json_patch(s.labels, p.dropped) END, '{}') AS labels,
+       p.value, s.type, nullif(s.project, '') AS project
+FROM points p JOIN series s ON s.id = p.series;
+
+CREATE VIEW metrics_aggregated AS
+SELECT r.bucket * 1000000 + r.series AS id, strftime('%Y-%m-%dT%H:%M:%SZ', r.bucket, 'unixepoch') AS bucket,
+       r.resolution, s.name, nullif(s.labels, '{}') AS labels, r.count, r.sum, r.min, r.max, r.sum / r.count AS avg,
+       r.p50, r.p95, r.p99, nullif(s.project, '') AS project
+FROM (SELECT 'minute' AS resolution, * FROM minutes UNION ALL SELECT 'hour', * FROM hours) r
+JOIN series s ON s.id = r.series;

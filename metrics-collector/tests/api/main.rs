@@ -5,6 +5,7 @@
 
 mod dashboard;
 mod ingest;
+mod migration;
 mod questions;
 mod rollup;
 mod sdk;
