@@ -35,6 +35,7 @@ pub(crate) fn add_series(conn: &Connection, name: &str, kind: Type) -> SeriesId 
 
 /// Points as series, milliseconds and value.
 pub(crate) fn add_points(conn: &Connection, all: &[(SeriesId, i64, f64)]) {
+    let tx = conn.is_autocommit().then(|| conn.unchecked_transaction().expect("a transaction"));
     let mut statement = conn
         .prepare(
             "INSERT INTO points (id, series, value)
@@ -44,5 +45,8 @@ pub(crate) fn add_points(conn: &Connection, all: &[(SeriesId, i64, f64)]) {
     for (series, millis, value) in all {
         let [first, end] = [0, 1].map(|more| points::first_id(Timestamp::from_millis(millis + more)));
         statement.execute((first, end, series, value)).expect("a point");
+    }
+    if let Some(tx) = tx {
+        tx.commit().expect("committed");
     }
 }
