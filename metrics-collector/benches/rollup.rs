@@ -12,53 +12,84 @@ use rusqlite::{Connection, TransactionBehavior};
 
 const KEY: &str = "bench";
 const POINTS: usize = 1_000_000;
+/// Those of a minute at the rate that can be stored.
+const POINTS_MANY: usize = 18_000_000;
 const SERIES: usize = 2000;
 /// Points of a series in each of the other minutes.
 const POINTS_EARLIER: usize = 4;
 /// The start of an hour that is over.
 const HOUR: i64 = 1_790_000_000 / 3600 * 3600;
+/// Hours: all that is there.
+const KEPT: &str = "87600";
 /// How often others look whether the database is free.
 const PATIENCE: Duration = Duration::from_micros(100);
 
 fn main() {
     let mut table = Table::default();
     let folder = TempDir::new();
-    assert!(start(&folder).terminate().success());
+    assert!(start(&folder, KEPT).terminate().success());
     fill(&folder, 0..59, SERIES * POINTS_EARLIER);
-    let service = start(&folder);
+    let service = start(&folder, KEPT);
     wait_for(&service, "monlight_rollup_minutes_total", 59.0);
     assert!(service.terminate().success());
     fill(&folder, 59..60, POINTS);
+    last_minute_and_hour(&folder, &mut table);
+    fill(&folder, 60..61, POINTS_MANY);
+    busy_minute(&folder, &mut table);
+    retention(&folder, &mut table);
+}
 
-    let service = start(&folder);
-    let (writers, readers) = (Others::start(&folder, write), Others::start(&folder, read));
-    let minute = wait_for(&service, "monlight_rollup_minutes_total", 1.0);
-    let hour = wait_for(&service, "monlight_rollup_hours_total", 1.0);
-    let (writers, readers) = (writers.stop(), readers.stop());
-    assert!(minute && hour);
+fn last_minute_and_hour(folder: &TempDir, table: &mut Table) {
+    let service = start(folder, KEPT);
+    let others = Others::start(folder);
+    wait_for(&service, "monlight_rollup_minutes_total", 1.0);
+    wait_for(&service, "monlight_rollup_hours_total", 1.0);
     let took = figure(&service, "monlight_rollup_minutes_seconds_total");
     table.add("rollup of a minute: 1,000,000 points in 2,000 series", "under 2 s", format!("{took:.2} s"), took < 2.0);
     let took = figure(&service, "monlight_rollup_hours_seconds_total");
     table.add("rollup of an hour: 120,000 minutes of histograms", "under 2 s", format!("{took:.2} s"), took < 2.0);
-    for (who, mut waits) in [("writer", writers), ("reader", readers)] {
-        let (p99, longest) = (percentile(&mut waits, 99), percentile(&mut waits, 100));
-        let what = format!("longest wait of a {who} meanwhile ({} of them, p99 {p99:.1} ms)", waits.len());
-        table.add(&what, "under 50 ms", format!("{longest:.1} ms"), longest < 50.0);
-    }
-    let peak = service.peak_memory() as f64 / 1e6;
-    table.add("peak resident memory", "under 20 MB", format!("{peak:.1} MB"), peak < 20.0);
-    let conn = open(&folder);
-    for (what, table_name) in [("minute", "minute_sketches"), ("hour", "hour_sketches")] {
-        let sql = format!(
-            "SELECT avg(length(sketch)) FROM {table_name} WHERE bucket = (SELECT max(bucket) FROM {table_name})"
-        );
+    others.stop("rollups", table);
+    memory(&service, "rollups", table);
+    assert!(service.terminate().success());
+    let conn = open(folder);
+    for (what, name) in [("minute", "minute_sketches"), ("hour", "hour_sketches")] {
+        let sql = format!("SELECT avg(length(sketch)) FROM {name} WHERE bucket = (SELECT max(bucket) FROM {name})");
         let bytes: f64 = conn.query_row(&sql, [], |row| row.get(0)).expect("sketches");
         table.add(&format!("bytes of a sketch of such a {what}"), "under 1,000", format!("{bytes:.0}"), bytes < 1000.0);
     }
+}
+
+fn busy_minute(folder: &TempDir, table: &mut Table) {
+    let service = start(folder, KEPT);
+    let others = Others::start(folder);
+    wait_for(&service, "monlight_rollup_minutes_total", 1.0);
+    let took = figure(&service, "monlight_rollup_minutes_seconds_total");
+    let what = "rollup of a minute of 300,000 points/s in 2,000 series";
+    table.add(what, "under 20 s", format!("{took:.1} s"), took < 20.0);
+    others.stop("such a rollup", table);
+    memory(&service, "such a rollup", table);
     assert!(service.terminate().success());
 }
 
-fn start(folder: &TempDir) -> Service {
+fn retention(folder: &TempDir, table: &mut Table) {
+    let began = Instant::now();
+    let service = start(folder, "1");
+    let others = Others::start(folder);
+    let all = (59 * SERIES * POINTS_EARLIER + POINTS + POINTS_MANY) as f64;
+    wait_for(&service, "monlight_points_deleted_total", all);
+    let rate = all / began.elapsed().as_secs_f64();
+    table.add("old points deleted per second", "over 600,000", format!("{rate:.0}"), rate > 6e5);
+    others.stop("retention", table);
+    memory(&service, "retention", table);
+    assert!(service.terminate().success());
+}
+
+fn memory(service: &Service, what: &str, table: &mut Table) {
+    let peak = service.peak_memory() as f64 / 1e6;
+    table.add(&format!("peak resident memory, {what}"), "under 20 MB", format!("{peak:.1} MB"), peak < 20.0);
+}
+
+fn start(folder: &TempDir, raw_hours: &str) -> Service {
     let database = folder.path().join("metrics.db");
     let binary = testing::binary("metrics-collector", env!("CARGO_BIN_EXE_metrics-collector"));
     let variables = [
@@ -66,7 +97,7 @@ fn start(folder: &TempDir) -> Service {
         ("DATABASE_PATH", database.to_str().expect("a readable path")),
         ("RATE_LIMIT", "0"),
         ("AGGREGATION_INTERVAL", "1"),
-        ("RETENTION_RAW", "87600"),
+        ("RETENTION_RAW", raw_hours),
         ("RETENTION_MINUTE", "87600"),
         ("RETENTION_HOURLY", "36500"),
     ];
@@ -75,7 +106,13 @@ fn start(folder: &TempDir) -> Service {
 
 #[expect(clippy::disallowed_methods, reason = "others read and write, too")]
 fn open(folder: &TempDir) -> Connection {
-    Connection::open(folder.path().join("metrics.db")).expect("a database")
+    let mut conn = Connection::open(folder.path().join("metrics.db")).expect("a database");
+    let patient = |_| {
+        thread::sleep(PATIENCE);
+        true
+    };
+    conn.busy_handler(Some(patient)).expect("a connection");
+    conn
 }
 
 /// Latencies around 50 ms, in so many minutes of the hour.
@@ -106,8 +143,8 @@ fn fill(folder: &TempDir, minutes: std::ops::Range<i64>, points_per_minute: usiz
 }
 
 /// Waits until a figure has got so large.
-fn wait_for(service: &Service, name: &str, least: f64) -> bool {
-    testing::wait_for(name, || (figure(service, name) >= least).then_some(true))
+fn wait_for(service: &Service, name: &str, least: f64) {
+    testing::wait_for(name, || (figure(service, name) >= least).then_some(()));
 }
 
 fn figure(service: &Service, name: &str) -> f64 {
@@ -116,46 +153,46 @@ fn figure(service: &Service, name: &str) -> f64 {
     line.and_then(|value| value.parse().ok()).expect("a figure")
 }
 
-/// Somebody who does the same over and over.
+/// Those who read and write over and over while something else goes on.
 struct Others {
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<f64>>,
+    threads: [(&'static str, JoinHandle<Vec<f64>>); 2],
 }
 
 impl Others {
-    fn start(folder: &TempDir, once: fn(&mut Connection)) -> Self {
-        let mut conn = open(folder);
-        let patient = |_| {
-            thread::sleep(PATIENCE);
-            true
-        };
-        conn.busy_handler(Some(patient)).expect("a connection");
+    fn start(folder: &TempDir) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&is_over);
-        let thread = thread::spawn(move || {
-            let mut waits = Vec::new();
-            while !seen.load(Ordering::Relaxed) {
-                let began = Instant::now();
-                once(&mut conn);
-                waits.push(began.elapsed().as_secs_f64() * 1e3);
-                thread::sleep(Duration::from_millis(1));
-            }
-            waits
-        });
-        Self { is_over, thread }
+        let thread = |once: fn(&mut Connection)| {
+            let (mut conn, is_over) = (open(folder), Arc::clone(&is_over));
+            thread::spawn(move || {
+                let mut waits = Vec::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    let began = Instant::now();
+                    once(&mut conn);
+                    waits.push(began.elapsed().as_secs_f64() * 1e3);
+                    thread::sleep(Duration::from_millis(1));
+                }
+                waits
+            })
+        };
+        Self { threads: [("writer", thread(write)), ("reader", thread(read))], is_over }
     }
 
-    /// How long each took, in milliseconds.
-    fn stop(self) -> Vec<f64> {
+    fn stop(self, during: &str, table: &mut Table) {
         self.is_over.store(true, Ordering::Relaxed);
-        self.thread.join().expect("it ends")
+        for (who, thread) in self.threads {
+            let mut waits = thread.join().expect("it ends");
+            let (p99, longest) = (percentile(&mut waits, 99), percentile(&mut waits, 100));
+            let what = format!("longest wait of a {who} during {during} ({} of them, p99 {p99:.1} ms)", waits.len());
+            table.add(&what, "under 50 ms", format!("{longest:.1} ms"), longest < 50.0);
+        }
     }
 }
 
 /// A batch of points, as far as it waits for the rollup's transactions. It is not synced: the disk is not what is measured.
 fn write(conn: &mut Connection) {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).expect("a transaction");
-    let sql = "INSERT INTO points (id, series, value) SELECT max(id) + 1, 1, 1.0 FROM points";
+    let sql = "INSERT INTO points (id, series, value) SELECT coalesce(max(id), 1 << 61) + 1, 1, 1.0 FROM points";
     tx.execute(sql, []).expect("a point");
     tx.commit().expect("committed");
 }

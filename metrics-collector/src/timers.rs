@@ -11,7 +11,7 @@ use common::shutdown::Stop;
 use common::timers;
 use common::writer::WriteError;
 
-use crate::aggregator::{Aggregator, Failure};
+use crate::aggregator::{Aggregator, Failure, start_of_hour};
 use crate::config::Retention;
 use crate::context::Shared;
 use crate::store::idempotency;
@@ -36,11 +36,21 @@ pub(crate) fn start_rollup(aggregator: Aggregator, clock: Clock, every: Duration
 /// Starts the thread `retention`.
 pub(crate) fn start_retention(shared: Arc<Shared>, retention: Retention, stop: &Stop) -> io::Result<JoinHandle<()>> {
     let clock = shared.clock.clone();
-    timers::repeat("retention", RETENTION_EVERY, clock, stop.clone(), move |stop| clean_up(&shared, &retention, stop))
+    let mut forgotten_in = None;
+    timers::repeat("retention", RETENTION_EVERY, clock, stop.clone(), move |stop| {
+        let now = shared.clock.now();
+        let cutoffs = Cutoffs::new(&retention, now);
+        clean_up(&shared, cutoffs, stop)?;
+        let hour = start_of_hour(now);
+        if forgotten_in != Some(hour) {
+            forget_series(&shared, cutoffs, stop)?;
+            forgotten_in = Some(hour);
+        }
+        Ok::<_, WriteError>(())
+    })
 }
 
-fn clean_up(shared: &Arc<Shared>, retention: &Retention, stop: &Stop) -> Result<(), WriteError> {
-    let cutoffs = Cutoffs::new(retention, shared.clock.now());
+fn clean_up(shared: &Shared, cutoffs: Cutoffs, stop: &Stop) -> Result<(), WriteError> {
     let mut deleted = 0;
     while !stop.is_stopped() {
         let points = shared.writer.call(move |tx| retention::delete_points(tx, &cutoffs, SLICE))?;
@@ -59,7 +69,8 @@ fn clean_up(shared: &Arc<Shared>, retention: &Retention, stop: &Stop) -> Result<
             }
         }
     }
-    deleted += forget(shared, cutoffs, stop)?;
+    let now = shared.clock.now();
+    while !stop.is_stopped() && shared.writer.call(move |tx| idempotency::forget(tx, now, SLICE))? > 0 {}
     while !stop.is_stopped() && shared.writer.call(|tx| retention::give_back(tx, PAGES))? {}
     if deleted > 0 {
         log::debug!("retention: {deleted} rows deleted");
@@ -68,20 +79,19 @@ fn clean_up(shared: &Arc<Shared>, retention: &Retention, stop: &Stop) -> Result<
     Ok(())
 }
 
-/// Forgets series that are long out of use, and keys of requests.
-fn forget(shared: &Arc<Shared>, cutoffs: Cutoffs, stop: &Stop) -> Result<usize, WriteError> {
-    let (mut forgotten, now) = (0, shared.clock.now());
+/// Forgets series that are long out of use. Whoever writes to one that the catalog does not know says in the table that it is
+/// in use. So this must be done every hour or so, even if nothing is forgotten: in between, nobody says so again.
+fn forget_series(shared: &Arc<Shared>, cutoffs: Cutoffs, stop: &Stop) -> Result<(), WriteError> {
     while !stop.is_stopped() {
         let job = Arc::clone(shared);
         let rows = shared.writer.call(move |tx| {
-            // What it knows afterwards was in use since, so it is not among those that go.
             job.ingest.catalog.clear();
-            Ok(retention::forget_series(tx, &cutoffs, SLICE)? + idempotency::forget(tx, now, SLICE)?)
+            retention::forget_series(tx, &cutoffs, SLICE)
         })?;
-        forgotten += rows;
         if rows == 0 {
             break;
         }
+        log::info!("retention: {rows} series forgotten");
     }
-    Ok(forgotten)
+    Ok(())
 }

@@ -8,6 +8,7 @@ pub(crate) mod points;
 pub(crate) mod retention;
 pub(crate) mod rollups;
 pub(crate) mod scan;
+mod scratch;
 pub(crate) mod series;
 #[cfg(test)]
 pub(crate) mod testing;

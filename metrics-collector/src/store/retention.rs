@@ -15,6 +15,9 @@ use crate::config::Retention;
 
 /// Points are kept so much longer than they are accepted: a batch may wait for its commit.
 const MARGIN: Duration = Duration::from_secs(120);
+/// Seconds a series is known longer than anything of it: `last_hour` is up to date to an hour or so, and points may be a few
+/// minutes ahead.
+const SERIES_MARGIN: i64 = 2 * SECONDS_PER_HOUR;
 /// Points use free pages again, and after a full hour many are free: this part of the file may be.
 const FREE_PART: u64 = 8;
 
@@ -26,6 +29,8 @@ pub(crate) struct Cutoffs {
     /// The start of an hour.
     minutes: i64,
     hours: i64,
+    /// When a series was last used: what is left of it may be a little younger than the table says.
+    series: i64,
 }
 
 impl Cutoffs {
@@ -37,10 +42,12 @@ impl Cutoffs {
         let raw = retention.raw.saturating_add(MARGIN);
         let minutes = retention.minutes.max(raw);
         let hours = retention.hours.max(minutes);
+        let hours = before(hours, SECONDS_PER_HOUR);
         Self {
             raw: before(raw, pending::SECONDS_PER_MINUTE),
             minutes: before(minutes, SECONDS_PER_HOUR),
-            hours: before(hours, SECONDS_PER_HOUR),
+            hours,
+            series: hours - SERIES_MARGIN,
         }
     }
 }
@@ -67,11 +74,10 @@ pub(crate) fn delete_hours(tx: &Connection, cutoffs: &Cutoffs, slice: usize) -> 
     Ok(delete_rollups(tx, "hours", cutoffs.hours, slice)? + delete_rollups(tx, "hour_sketches", cutoffs.hours, slice)?)
 }
 
-/// Forgets up to `slice` series that nothing is left of; how many. Whoever stores points keeps `last_hour` up to date, in the
-/// same transaction.
+/// Forgets up to `slice` series that nothing is left of; how many.
 pub(crate) fn forget_series(tx: &Connection, cutoffs: &Cutoffs, slice: usize) -> rusqlite::Result<usize> {
     tx.prepare_cached("DELETE FROM series WHERE id IN (SELECT id FROM series WHERE last_hour < ?1 LIMIT ?2)")?
-        .execute([cutoffs.hours, slice as i64])
+        .execute([cutoffs.series, slice as i64])
 }
 
 /// Gives up to `pages` free pages back to the file system, if there are more than points will soon use again. Whether there
@@ -131,12 +137,16 @@ mod tests {
         std::iter::repeat_with(|| job(conn, cutoffs, slice).expect("deleted")).take_while(|count| *count > 0).sum()
     }
 
+    fn tiers(cutoffs: Cutoffs) -> [i64; 3] {
+        [cutoffs.raw, cutoffs.minutes, cutoffs.hours]
+    }
+
     #[test]
     fn each_tier_is_kept_as_long_as_the_finer_one() {
-        let expected = Cutoffs { raw: NOW - 3600 - 120 - 30, minutes: NOW - DAY - 1830, hours: NOW - 30 * DAY - 1830 };
-        assert_eq!(cutoffs(1, 24, 30), expected);
-        let expected = Cutoffs { raw: NOW - 2 * DAY - 150, minutes: NOW - 2 * DAY - 1830, hours: NOW - 2 * DAY - 1830 };
-        assert_eq!(cutoffs(48, 24, 1), expected);
+        let expected = [NOW - 3600 - 120 - 30, NOW - DAY - 1830, NOW - 30 * DAY - 1830];
+        assert_eq!(tiers(cutoffs(1, 24, 30)), expected);
+        let expected = [NOW - 2 * DAY - 150, NOW - 2 * DAY - 1830, NOW - 2 * DAY - 1830];
+        assert_eq!(tiers(cutoffs(48, 24, 1)), expected);
     }
 
     #[test]
@@ -199,7 +209,7 @@ mod tests {
         add_rollups(&conn, Tier::Hours, (0..10).map(|hour| cutoffs.hours + (hour - 5) * HOUR));
         assert_eq!(all(&conn, &cutoffs, 4, delete_hours), 5 * 3 * 2);
         assert_eq!(one(&conn, "SELECT min(bucket) FROM hours"), cutoffs.hours);
-        for (name, last_hour) in [("old", cutoffs.hours - HOUR), ("young", cutoffs.hours)] {
+        for (name, last_hour) in [("old", cutoffs.hours - 3 * HOUR), ("young", cutoffs.hours - HOUR)] {
             add_series(&conn, name, Type::Gauge);
             conn.execute("UPDATE series SET last_hour = ?1 WHERE name = ?2", (last_hour, name)).expect("updated");
         }

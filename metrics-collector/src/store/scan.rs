@@ -1,10 +1,12 @@
 //! Reads the points of a stretch of time, series by series, in bounded memory.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use common::clock::Timestamp;
 use rusqlite::Connection;
 
+use super::scratch::Scratch;
 use super::{on_one_state, points};
 use crate::series::SeriesId;
 
@@ -12,6 +14,8 @@ use crate::series::SeriesId;
 const PAIRS_MAX: usize = 256 << 10;
 /// Values that are held when there are more: as many series at a time as have so many together. 4 MB.
 const VALUES_MAX: usize = 512 << 10;
+/// When that makes more groups than this, the points are brought in order in a file, not looked through for each group.
+const LOOKS_MAX: usize = 3;
 
 /// What is called for each series.
 pub(crate) type Each<'e, E> = &'e mut dyn FnMut(SeriesId, u64, &mut dyn Iterator<Item = f64>) -> Result<(), E>;
@@ -20,8 +24,8 @@ pub(crate) type Each<'e, E> = &'e mut dyn FnMut(SeriesId, u64, &mut dyn Iterator
 /// its values and the values ascending.
 ///
 /// All of it is one state of the database. If the values end early, reading failed, and the error is returned afterwards.
-/// It holds some 4 MB at most, plus 30 bytes for each series when there are many points: those are counted first, then read again for
-/// as many series at a time as fit. One that does not fit alone is sorted by SQLite, in a file.
+/// It holds some 5 MB at most, plus 30 bytes for each series when there are many points: those are counted first, then read for
+/// as many series at a time as fit, from a file if that were many times. One that does not fit alone is sorted by SQLite.
 pub(crate) fn for_each_series<E: From<rusqlite::Error>>(
     conn: &Connection,
     from: Timestamp,
@@ -29,7 +33,7 @@ pub(crate) fn for_each_series<E: From<rusqlite::Error>>(
     wanted: &dyn Fn(SeriesId) -> bool,
     each: Each<'_, E>,
 ) -> Result<(), E> {
-    let limits = Limits { pairs: PAIRS_MAX, values: VALUES_MAX };
+    let limits = Limits { pairs: PAIRS_MAX, values: VALUES_MAX, looks: LOOKS_MAX };
     for_each_within(&limits, &Stretch { conn, from: points::first_id(from), to: points::first_id(to), wanted }, each)
 }
 
@@ -65,7 +69,11 @@ pub(crate) fn for_each_total(
 struct Limits {
     pairs: usize,
     values: usize,
+    looks: usize,
 }
+
+/// A series and how many points it has.
+type Count = (SeriesId, u64);
 
 struct Stretch<'c> {
     conn: &'c Connection,
@@ -84,12 +92,12 @@ fn for_each_within<E: From<rusqlite::Error>>(
             return in_memory(pairs, each);
         }
         let counts = stretch.counts()?;
-        let mut rest = &counts[..];
-        while let Some(group) = first_group(rest, limits.values) {
-            rest = &rest[group.len()..];
+        let groups = groups(&counts, limits.values as u64);
+        let scratch = if groups.len() > limits.looks { stretch.scratch(&groups)? } else { None };
+        for (number, group) in groups.into_iter().enumerate() {
             match group {
                 [(series, count)] if *count > limits.values as u64 => stretch.sorted(*series, *count, each)?,
-                _ => stretch.group(group, each)?,
+                _ => stretch.values(group, scratch.as_ref().map(|scratch| (scratch, number)))?.for_each(each)?,
             }
         }
         Ok(())
@@ -104,15 +112,58 @@ fn in_memory<E>(mut pairs: Vec<(SeriesId, f64)>, each: Each<'_, E>) -> Result<()
     Ok(())
 }
 
-/// As many series as fit, but at least one; none when there are none.
-fn first_group(counts: &[(SeriesId, u64)], values_max: usize) -> Option<&[(SeriesId, u64)]> {
-    let mut total = 0;
-    let fits = counts.iter().take_while(|(_, count)| {
-        total += count;
-        total <= values_max as u64
-    });
-    let length = fits.count().max(1);
-    counts.get(..length)
+/// As many series in each as fit, but at least one.
+fn groups(counts: &[Count], values_max: u64) -> Vec<&[Count]> {
+    let (mut groups, mut rest) = (Vec::new(), counts);
+    while !rest.is_empty() {
+        let mut total = 0;
+        let fits = rest.iter().take_while(|(_, count)| {
+            total += count;
+            total <= values_max
+        });
+        let (group, others) = rest.split_at(fits.count().max(1));
+        groups.push(group);
+        rest = others;
+    }
+    groups
+}
+
+/// The values of some series side by side.
+struct Values<'g> {
+    group: &'g [Count],
+    all: Vec<f64>,
+    /// Where the next value of a series goes.
+    places: HashMap<SeriesId, usize>,
+}
+
+impl<'g> Values<'g> {
+    fn new(group: &'g [Count]) -> Self {
+        let mut places = HashMap::with_capacity(group.len());
+        let mut total = 0;
+        for (series, count) in group {
+            places.insert(*series, total);
+            total += *count as usize;
+        }
+        Self { group, all: vec![0.0; total], places }
+    }
+
+    fn put(&mut self, series: SeriesId, value: f64) {
+        if let Some(place) = self.places.get_mut(&series) {
+            self.all[*place] = value;
+            *place += 1;
+        }
+    }
+
+    fn for_each<E>(mut self, each: Each<'_, E>) -> Result<(), E> {
+        let mut rest = &mut self.all[..];
+        for (series, count) in self.group {
+            let (own, others) = rest.split_at_mut(*count as usize);
+            own.sort_unstable_by(f64::total_cmp);
+            each(*series, *count, &mut own.iter().copied())?;
+            rest = others;
+        }
+        Ok(())
+    }
 }
 
 impl Stretch<'_> {
@@ -142,7 +193,7 @@ impl Stretch<'_> {
         Ok(fits.then_some(pairs))
     }
 
-    fn counts(&self) -> rusqlite::Result<Vec<(SeriesId, u64)>> {
+    fn counts(&self) -> rusqlite::Result<Vec<Count>> {
         let mut counts = HashMap::new();
         self.read(|series, _| {
             *counts.entry(series).or_insert(0) += 1;
@@ -153,30 +204,37 @@ impl Stretch<'_> {
         Ok(counts)
     }
 
-    /// Reads the values of some series side by side into one buffer.
-    fn group<E: From<rusqlite::Error>>(&self, group: &[(SeriesId, u64)], each: Each<'_, E>) -> Result<(), E> {
-        let mut places = HashMap::with_capacity(group.len());
-        let mut total = 0;
-        for (series, count) in group {
-            places.insert(*series, total);
-            total += *count as usize;
-        }
-        let mut values = vec![0.0; total];
+    /// All points of these groups, ordered by group in a file. None where no file can be written: another look for each group
+    /// takes longer, but does as well.
+    fn scratch(&self, groups: &[&[Count]]) -> rusqlite::Result<Option<Scratch>> {
+        let Some(path) = self.conn.path().filter(|path| !path.is_empty()) else { return Ok(None) };
+        let sizes = groups.iter().map(|group| group.iter().map(|(_, count)| count).sum());
+        let Ok(mut scratch) = Scratch::create(Path::new(path), sizes) else { return Ok(None) };
+        let mut is_good = true;
         self.read(|series, value| {
-            if let Some(place) = places.get_mut(&series) {
-                values[*place] = value;
-                *place += 1;
+            let number = groups.partition_point(|group| group.last().is_some_and(|(last, _)| *last < series));
+            let is_in =
+                groups.get(number).is_some_and(|group| group.binary_search_by_key(&series, |count| count.0).is_ok());
+            is_good = !is_in || scratch.push(number, series, value).is_ok();
+            is_good
+        })?;
+        Ok((is_good && scratch.finish().is_ok()).then_some(scratch))
+    }
+
+    /// The values of a group: from a file that has them, or by another look at the table.
+    fn values<'g>(&self, group: &'g [Count], scratch: Option<(&Scratch, usize)>) -> rusqlite::Result<Values<'g>> {
+        if let Some((scratch, number)) = scratch {
+            let mut values = Values::new(group);
+            if scratch.read(number, |series, value| values.put(series, value)).is_ok() {
+                return Ok(values);
             }
+        }
+        let mut values = Values::new(group);
+        self.read(|series, value| {
+            values.put(series, value);
             true
         })?;
-        let mut rest = &mut values[..];
-        for (series, count) in group {
-            let (own, others) = rest.split_at_mut(*count as usize);
-            own.sort_unstable_by(f64::total_cmp);
-            each(*series, *count, &mut own.iter().copied())?;
-            rest = others;
-        }
-        Ok(())
+        Ok(values)
     }
 
     /// One series, too large for memory.
@@ -195,16 +253,17 @@ impl Stretch<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use common::testing::Random;
+    use common::testing::{Random, TempDir};
 
     use super::*;
-    use crate::store::testing::{add_points, database};
+    use crate::store::testing::{add_points, database, database_in};
 
-    const LIMITS: [Limits; 4] = [
-        Limits { pairs: 10_000, values: 10_000 },
-        Limits { pairs: 4999, values: 10_000 },
-        Limits { pairs: 0, values: 700 },
-        Limits { pairs: 10, values: 1 },
+    const LIMITS: [Limits; 5] = [
+        Limits { pairs: 10_000, values: 10_000, looks: 3 },
+        Limits { pairs: 4999, values: 10_000, looks: 3 },
+        Limits { pairs: 0, values: 700, looks: 1000 },
+        Limits { pairs: 0, values: 300, looks: 3 },
+        Limits { pairs: 10, values: 1, looks: 0 },
     ];
 
     type Values = BTreeMap<SeriesId, Vec<f64>>;
@@ -232,7 +291,15 @@ mod tests {
 
     #[test]
     fn series_come_one_after_the_other_with_ascending_values_however_little_memory_there_is() {
-        let conn = database();
+        let folder = TempDir::new();
+        // Only beside a database in a file there is room for another.
+        for conn in [database(), database_in(&folder)] {
+            check(&conn);
+        }
+    }
+
+    #[track_caller]
+    fn check(conn: &Connection) {
         let mut random = Random::new();
         let mut expected = Values::new();
         let mut points = Vec::new();
@@ -245,16 +312,16 @@ mod tests {
                 expected.entry(series).or_default().push(value);
             }
         }
-        add_points(&conn, &points);
+        add_points(conn, &points);
         for values in expected.values_mut() {
             values.sort_by(f64::total_cmp);
         }
         for limits in &LIMITS {
-            assert!(read(&conn, limits, &|_| true) == expected);
+            assert!(read(conn, limits, &|_| true) == expected);
         }
         expected.retain(|series, _| series % 3 == 1);
         for limits in &LIMITS {
-            assert!(read(&conn, limits, &|series| series % 3 == 1) == expected);
+            assert!(read(conn, limits, &|series| series % 3 == 1) == expected);
         }
     }
 
@@ -271,7 +338,7 @@ mod tests {
     fn what_each_refuses_ends_it() {
         let conn = database();
         add_points(&conn, &[(1, 60_000, 1.0), (2, 60_001, 2.0)]);
-        for (limits, series) in LIMITS.iter().zip([1; 4]) {
+        for (limits, series) in LIMITS.iter().zip([1; 5]) {
             let mut seen = Vec::new();
             let stretch = Stretch { conn: &conn, from: 0, to: i64::MAX, wanted: &|_| true };
             let outcome = for_each_within(limits, &stretch, &mut |series, _, _| {

@@ -1,6 +1,7 @@
 //! For the unit tests of the store: a database in memory, and points in it.
 
 use common::clock::Timestamp;
+use common::testing::TempDir;
 use rusqlite::Connection;
 
 use super::{MIGRATIONS, points};
@@ -8,7 +9,16 @@ use crate::series::{SeriesId, Type};
 
 /// All tables.
 pub(crate) fn database() -> Connection {
-    let conn = Connection::open_in_memory().expect("a database");
+    with_tables(Connection::open_in_memory().expect("a database"))
+}
+
+/// The same in a file.
+#[expect(clippy::disallowed_methods, reason = "for a test this is database enough")]
+pub(crate) fn database_in(folder: &TempDir) -> Connection {
+    with_tables(Connection::open(folder.path().join("x.db")).expect("a database"))
+}
+
+fn with_tables(conn: Connection) -> Connection {
     conn.execute_batch("CREATE TABLE _meta (key TEXT PRIMARY KEY, value TEXT)").expect("a table");
     for step in MIGRATIONS {
         conn.execute_batch(step.sql).expect(step.name);
@@ -25,6 +35,7 @@ pub(crate) fn add_series(conn: &Connection, name: &str, kind: Type) -> SeriesId 
 
 /// Points as series, milliseconds and value.
 pub(crate) fn add_points(conn: &Connection, all: &[(SeriesId, i64, f64)]) {
+    let tx = conn.is_autocommit().then(|| conn.unchecked_transaction().expect("a transaction"));
     let mut statement = conn
         .prepare(
             "INSERT INTO points (id, series, value)
@@ -34,5 +45,8 @@ pub(crate) fn add_points(conn: &Connection, all: &[(SeriesId, i64, f64)]) {
     for (series, millis, value) in all {
         let [first, end] = [0, 1].map(|more| points::first_id(Timestamp::from_millis(millis + more)));
         statement.execute((first, end, series, value)).expect("a point");
+    }
+    if let Some(tx) = tx {
+        tx.commit().expect("committed");
     }
 }

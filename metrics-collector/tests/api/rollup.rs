@@ -5,12 +5,15 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use common::clock::{Clock, Timestamp};
 use common::db::with_suffix;
-use common::testing::{PATIENCE, Random, Service, TempDir, wait_for};
+use common::testing::{Client, PATIENCE, Random, Service, TempDir, wait_for};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params};
+use serde_json::json;
 
 use crate::{KEY, database_in, start_in};
 
@@ -82,6 +85,19 @@ fn add(tx: &Connection, points: &[Point]) {
     for point in points {
         statement.execute(*point).unwrap();
     }
+}
+
+/// Whether the service says that it has these points.
+fn post(client: &Client, batch: &[Point]) -> bool {
+    let item = |(id, series, value): &Point| {
+        let kind = TYPES[*series as usize % TYPES.len()];
+        json!({"name": format!("series {series}"), "type": kind, "value": value, "timestamp": id >> 21})
+    };
+    let body: serde_json::Value = batch.iter().map(item).collect();
+    client.send("POST", "/api/metrics", body.to_string().as_bytes()).is_ok_and(|answer| {
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        true
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test looks into the file, and puts points into it")]
@@ -197,19 +213,42 @@ fn points_that_come_late_are_counted_once_and_those_that_were_there_stay() {
     let service = start_in(&folder, &EAGER);
     wait_for_rollups(&folder);
     for batch in late.chunks(500) {
-        let mut conn = open(&database_in(&folder));
-        let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
-        add(&tx, batch);
-        for (id, ..) in batch {
-            let sql = "INSERT INTO pending VALUES (60, ?1 - ?1 % 60, 1)
-                       ON CONFLICT (seconds, bucket) DO UPDATE SET changes = changes + 1";
-            tx.execute(sql, [(id >> 21) / 1000]).unwrap();
-        }
-        tx.commit().unwrap();
+        assert!(post(&service.client(KEY), batch));
     }
     wait_for_rollups(&folder);
     assert!(service.terminate().success());
     check_against_python(&folder);
+}
+
+#[test]
+fn a_service_that_is_killed_while_points_come_late_has_all_of_them_in_its_rollups() {
+    let mut random = Random::new();
+    let all = points(20, 24_000, &mut random);
+    let folder = home(20, &all[..2000]);
+    let (mut acknowledged, mut rest) = (2000, &all[2000..]);
+    while !rest.is_empty() {
+        let service = start_in(&folder, &EAGER);
+        let (turn, others) = rest.split_at(rest.len().min(2000));
+        let (client, done, most) = (service.client(KEY), AtomicUsize::new(0), 1 + random.below(19));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for batch in turn.chunks(100) {
+                    done.fetch_add(usize::from(post(&client, batch)), Ordering::SeqCst);
+                }
+            });
+            wait_for("some batches", || (done.load(Ordering::SeqCst) >= most).then_some(()));
+            service.kill();
+        });
+        acknowledged += done.into_inner() as i64 * 100;
+        rest = others;
+    }
+    let service = start_in(&folder, &EAGER);
+    wait_for_rollups(&folder);
+    assert!(service.terminate().success());
+    check_against_python(&folder);
+    let conn = read_only(&database_in(&folder));
+    let stored: i64 = conn.query_row("SELECT count(*) FROM points", [], |row| row.get(0)).unwrap();
+    assert!(stored >= acknowledged && acknowledged > 2000, "{acknowledged} were acknowledged, {stored} stored");
 }
 
 #[test]
