@@ -1,5 +1,5 @@
-//! Measures rollups on the machine at hand: `cargo bench -p metrics-collector --bench rollup`. The last minute of an hour has
-//! a million points; it and the hour are rolled up while others read and write all the time.
+//! Rollups and retention. The last minute of an hour has a million points; it and the hour are rolled up while others read and
+//! write all the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +24,8 @@ const KEPT: &str = "87600";
 /// How often others look whether the database is free.
 const PATIENCE: Duration = Duration::from_micros(100);
 
-fn main() {
-    let mut table = Table::default();
+/// Adds the figures.
+pub(crate) fn measure(table: &mut Table) {
     let folder = TempDir::new();
     assert!(start(&folder, KEPT).terminate().success());
     fill(&folder, 0..59, SERIES * POINTS_EARLIER);
@@ -33,10 +33,10 @@ fn main() {
     wait_for(&service, "monlight_rollup_minutes_total", 59.0);
     assert!(service.terminate().success());
     fill(&folder, 59..60, POINTS);
-    last_minute_and_hour(&folder, &mut table);
+    last_minute_and_hour(&folder, table);
     fill(&folder, 60..61, POINTS_MANY);
-    busy_minute(&folder, &mut table);
-    retention(&folder, &mut table);
+    busy_minute(&folder, table);
+    retention(&folder, table);
 }
 
 fn last_minute_and_hour(folder: &TempDir, table: &mut Table) {
