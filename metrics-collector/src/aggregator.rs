@@ -203,6 +203,9 @@ impl<'a> Slice<'a> {
         let rollups = std::mem::replace(&mut self.rollups, Vec::with_capacity(ROLLUPS_PER_JOB));
         self.aggregator.write(move |tx| {
             rollups::put(tx, tier, bucket, &rollups)?;
+            if tier == Tier::Hours {
+                rollups::note_use(tx, bucket, &rollups)?;
+            }
             also(tx)
         })
     }

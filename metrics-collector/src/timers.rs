@@ -1,17 +1,18 @@
 //! What metrics-collector repeats: closed minutes and hours are rolled up, and what is old goes.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::clock::Clock;
+use common::clock::{Clock, Timestamp};
 use common::process;
 use common::shutdown::Stop;
 use common::timers;
 use common::writer::WriteError;
 
-use crate::aggregator::{Aggregator, Failure, start_of_hour};
+use crate::aggregator::{Aggregator, Failure};
 use crate::config::Retention;
 use crate::context::Shared;
 use crate::store::idempotency;
@@ -21,6 +22,10 @@ use crate::store::retention::{self, Cutoffs};
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
 /// Rows deleted in one job: some milliseconds.
 const SLICE: usize = 4000;
+/// So long after it was stored a point is in an hour that is rolled up: ten minutes ahead, an hour, and a round an hour later.
+const FORGET_AFTER: Duration = Duration::from_secs(3 * 60 * 60);
+/// Series looked at in one job: each costs a look through all that writers know.
+const SERIES_SLICE: usize = 20;
 /// Pages given back in one job.
 const PAGES: u32 = 200;
 
@@ -36,21 +41,20 @@ pub(crate) fn start_rollup(aggregator: Aggregator, clock: Clock, every: Duration
 /// Starts the thread `retention`.
 pub(crate) fn start_retention(shared: Arc<Shared>, retention: Retention, stop: &Stop) -> io::Result<JoinHandle<()>> {
     let clock = shared.clock.clone();
-    let mut forgotten_in = None;
+    let mut forget_from = Instant::now() + FORGET_AFTER;
     timers::repeat("retention", RETENTION_EVERY, clock, stop.clone(), move |stop| {
         let now = shared.clock.now();
         let cutoffs = Cutoffs::new(&retention, now);
-        clean_up(&shared, cutoffs, stop)?;
-        let hour = start_of_hour(now);
-        if forgotten_in != Some(hour) {
-            forget_series(&shared, cutoffs, stop)?;
-            forgotten_in = Some(hour);
+        clean_up(&shared, cutoffs, now, stop)?;
+        let is_rolled_up = shared.figures.health(now).lag.is_some_and(|lag| lag < FORGET_AFTER / 2);
+        if is_rolled_up && Instant::now() > forget_from {
+            forget_series(&shared, cutoffs, stop).inspect_err(|_| forget_from = Instant::now() + FORGET_AFTER)?;
         }
         Ok::<_, WriteError>(())
     })
 }
 
-fn clean_up(shared: &Shared, cutoffs: Cutoffs, stop: &Stop) -> Result<(), WriteError> {
+fn clean_up(shared: &Shared, cutoffs: Cutoffs, now: Timestamp, stop: &Stop) -> Result<(), WriteError> {
     let mut deleted = 0;
     while !stop.is_stopped() {
         let points = shared.writer.call(move |tx| retention::delete_points(tx, &cutoffs, SLICE))?;
@@ -69,7 +73,6 @@ fn clean_up(shared: &Shared, cutoffs: Cutoffs, stop: &Stop) -> Result<(), WriteE
             }
         }
     }
-    let now = shared.clock.now();
     while !stop.is_stopped() && shared.writer.call(move |tx| idempotency::forget(tx, now, SLICE))? > 0 {}
     while !stop.is_stopped() && shared.writer.call(|tx| retention::give_back(tx, PAGES))? {}
     if deleted > 0 {
@@ -79,19 +82,23 @@ fn clean_up(shared: &Shared, cutoffs: Cutoffs, stop: &Stop) -> Result<(), WriteE
     Ok(())
 }
 
-/// Forgets series that are long out of use. Whoever writes to one that the catalog does not know says in the table that it is
-/// in use. So this must be done every hour or so, even if nothing is forgotten: in between, nobody says so again.
+/// What writers know is taken from them before it is certain that the job is committed. So it remembers what that was, should
+/// it run twice; and after a failure, as after a start, it is only done when all points stored by then are in hours that are
+/// rolled up, which keeps their series from being forgotten.
 fn forget_series(shared: &Arc<Shared>, cutoffs: Cutoffs, stop: &Stop) -> Result<(), WriteError> {
     while !stop.is_stopped() {
-        let job = Arc::clone(shared);
-        let rows = shared.writer.call(move |tx| {
-            job.ingest.catalog.clear();
-            retention::forget_series(tx, &cutoffs, SLICE)
+        let (job, mut taken_out) = (Arc::clone(shared), BTreeSet::new());
+        let looked_at = shared.writer.call(move |tx| {
+            retention::forget_series(tx, &cutoffs, SERIES_SLICE, &mut |series| {
+                if job.ingest.catalog.take_out(series) {
+                    taken_out.insert(series);
+                }
+                taken_out.contains(&series)
+            })
         })?;
-        if rows == 0 {
+        if looked_at == 0 {
             break;
         }
-        log::info!("retention: {rows} series forgotten");
     }
     Ok(())
 }

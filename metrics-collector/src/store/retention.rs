@@ -12,12 +12,14 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::pending::{self, SECONDS_PER_HOUR};
 use super::points;
 use crate::config::Retention;
+use crate::series::SeriesId;
 
 /// Points are kept so much longer than they are accepted: a batch may wait for its commit.
 const MARGIN: Duration = Duration::from_secs(120);
 /// Seconds a series is known longer than anything of it: `last_hour` is up to date to an hour or so, and points may be a few
 /// minutes ahead.
 const SERIES_MARGIN: i64 = 2 * SECONDS_PER_HOUR;
+const SECONDS_PER_DAY: i64 = 24 * SECONDS_PER_HOUR;
 /// Points use free pages again, and after a full hour many are free: this part of the file may be.
 const FREE_PART: u64 = 8;
 
@@ -74,10 +76,29 @@ pub(crate) fn delete_hours(tx: &Connection, cutoffs: &Cutoffs, slice: usize) -> 
     Ok(delete_rollups(tx, "hours", cutoffs.hours, slice)? + delete_rollups(tx, "hour_sketches", cutoffs.hours, slice)?)
 }
 
-/// Forgets up to `slice` series that nothing is left of; how many.
-pub(crate) fn forget_series(tx: &Connection, cutoffs: &Cutoffs, slice: usize) -> rusqlite::Result<usize> {
-    tx.prepare_cached("DELETE FROM series WHERE id IN (SELECT id FROM series WHERE last_hour < ?1 LIMIT ?2)")?
-        .execute([cutoffs.series, slice as i64])
+/// Forgets up to `slice` series that nothing is left of; how many it has looked at.
+///
+/// Writers that know a series by its id do not look it up; so `take_out` is asked to make them, and says whether they did know it. Then
+/// it may have got a point a moment ago, and is kept for another day. By then the rollup of that point's hour has said so.
+pub(crate) fn forget_series(
+    tx: &Connection,
+    cutoffs: &Cutoffs,
+    slice: usize,
+    take_out: &mut dyn FnMut(SeriesId) -> bool,
+) -> rusqlite::Result<usize> {
+    let old: Vec<SeriesId> = tx
+        .prepare_cached("SELECT id FROM series WHERE last_hour < ?1 LIMIT ?2")?
+        .query_map([cutoffs.series, slice as i64], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for series in &old {
+        if take_out(*series) {
+            tx.prepare_cached("UPDATE series SET last_hour = ?1 WHERE id = ?2")?
+                .execute([cutoffs.series + SECONDS_PER_DAY, *series])?;
+        } else {
+            tx.prepare_cached("DELETE FROM series WHERE id = ?1")?.execute([series])?;
+        }
+    }
+    Ok(old.len())
 }
 
 /// Gives up to `pages` free pages back to the file system, if there are more than points will soon use again. Whether there
@@ -107,6 +128,8 @@ fn delete_rollups(tx: &Connection, table: &str, end: i64, slice: usize) -> rusql
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::aggregate::exactly;
     use crate::series::Type;
@@ -213,7 +236,15 @@ mod tests {
             add_series(&conn, name, Type::Gauge);
             conn.execute("UPDATE series SET last_hour = ?1 WHERE name = ?2", (last_hour, name)).expect("updated");
         }
-        assert_eq!(forget_series(&conn, &cutoffs, 10).expect("forgotten"), 1);
+        let known = Cell::new(true);
+        let forget = || forget_series(&conn, &cutoffs, 10, &mut |_| known.take()).expect("forgotten");
+        assert_eq!((forget(), forget()), (1, 0), "a writer may just have used it");
+        assert_eq!(one(&conn, "SELECT count(*) FROM series"), 2);
+        conn.execute("UPDATE series SET last_hour = last_hour - ?1", [DAY]).expect("a day later");
+        conn.execute("UPDATE series SET last_hour = last_hour + ?1 WHERE name = 'young'", [DAY]).expect("it is in use");
+        assert_eq!((forget(), forget()), (0, 0));
+        conn.execute("UPDATE series SET last_hour = last_hour - 1 WHERE name = 'old'", []).expect("older");
+        assert_eq!((forget(), forget()), (1, 0));
         assert_eq!(one(&conn, "SELECT count(*) FROM series WHERE name = 'young'"), 1);
     }
 }

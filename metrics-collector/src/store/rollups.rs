@@ -45,6 +45,12 @@ pub(crate) fn put<'r>(
     Ok(())
 }
 
+/// Says of series that there are points of them in this hour.
+pub(crate) fn note_use(tx: &Connection, hour: i64, rollups: &[Rollup]) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached("UPDATE series SET last_hour = ?1 WHERE id = ?2 AND last_hour < ?1")?;
+    rollups.iter().try_for_each(|rollup| statement.execute([hour, rollup.series]).map(drop))
+}
+
 /// Calls `each` with the rollups of the series `first` to `last` in a bucket, ascending; with their sketches or without.
 pub(crate) fn for_each(
     conn: &Connection,

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::series::{Key, Keyer, Series, SeriesId};
 
-/// The ids of series that were written to lately, so that a batch costs no lookups. It knows only what is committed, and is
-/// cleared whenever series may be forgotten: what it knows was in use since.
+/// The ids of series that were written to lately, so that a batch costs no lookups. It knows only what is committed, and no
+/// series that may be forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     pub(crate) keyer: Keyer,
@@ -31,9 +31,12 @@ impl Catalog {
         self.lock().extend(ids);
     }
 
-    /// Call it before series are forgotten, within the same job.
-    pub(crate) fn clear(&self) {
-        self.lock().clear();
+    /// Knows this one no longer, and whether it did. Called within the job that decides whether the series is forgotten.
+    pub(crate) fn take_out(&self, series: SeriesId) -> bool {
+        let mut ids = self.lock();
+        let before = ids.len();
+        ids.retain(|_, id| *id != series);
+        ids.len() < before
     }
 }
 
