@@ -88,6 +88,17 @@ impl Merged {
         }
     }
 
+    /// Adds all that the other one has added.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.sum = finite(self.sum + other.sum);
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        if let (Some(ours), Some(theirs)) = (&mut self.sketch, &other.sketch) {
+            ours.merge(theirs);
+        }
+    }
+
     /// How many values there are.
     pub(crate) const fn count(&self) -> u64 {
         self.count

@@ -1,6 +1,7 @@
 //! What a dashboard shows of all metrics: totals, requests and their latency, Web Vitals. Rollups go in, figures come out.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde_json::Value;
 
@@ -33,8 +34,29 @@ impl Total {
     }
 }
 
-/// The totals of a period, by series.
-pub(crate) type Totals = HashMap<SeriesId, Total>;
+/// The totals of a period, by series. Ids are ours and differ in their low bits: the cheapest hash will do.
+pub(crate) type Totals = HashMap<SeriesId, Total, BuildHasherDefault<IdHasher>>;
+
+/// Spreads an id over all bits, of which a map looks at the highest.
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_i64(i64::from(*byte));
+        }
+    }
+
+    fn write_i64(&mut self, id: i64) {
+        // 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming, 6.4).
+        self.0 = (self.0 ^ id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
 
 /// A metric among those with the most values.
 #[derive(Debug, PartialEq)]
@@ -189,13 +211,12 @@ impl Requests {
 /// Requests over time.
 pub(crate) struct RequestChart<'o> {
     overview: &'o Overview,
-    pub(crate) all: Requests,
     pub(crate) buckets: Vec<Requests>,
 }
 
 impl<'o> RequestChart<'o> {
     pub(crate) fn new(overview: &'o Overview) -> Self {
-        Self { overview, all: Requests::new(0), buckets: Vec::new() }
+        Self { overview, buckets: Vec::new() }
     }
 
     /// Buckets come ascending.
@@ -207,7 +228,17 @@ impl<'o> RequestChart<'o> {
         if let Some(last) = self.buckets.last_mut() {
             last.add(part, rollup);
         }
-        self.all.add(part, rollup);
+    }
+
+    /// All buckets together.
+    pub(crate) fn all(&self) -> Requests {
+        let mut all = Requests::new(0);
+        for bucket in &self.buckets {
+            all.all += bucket.all;
+            all.errors += bucket.errors;
+            all.durations.merge(&bucket.durations);
+        }
+        all
     }
 }
 
@@ -264,7 +295,7 @@ impl<'o> VitalChart<'o> {
             self.flush();
             self.bucket = bucket;
         }
-        for all in [Some(&mut self.all), Some(&mut self.current), self.pages.get_mut(page)].into_iter().flatten() {
+        for all in [Some(&mut self.current), self.pages.get_mut(page)].into_iter().flatten() {
             all[vital as usize].add(&rollup.aggregate, rollup.sketch.as_ref());
         }
     }
@@ -273,7 +304,8 @@ impl<'o> VitalChart<'o> {
         let figures = figures(&self.current);
         if figures.iter().any(|figures| figures.count > 0) {
             self.buckets.push((self.bucket, figures));
-            self.current = no_vitals();
+            let current = std::mem::replace(&mut self.current, no_vitals());
+            self.all.iter_mut().zip(&current).for_each(|(all, bucket)| all.merge(bucket));
         }
     }
 
@@ -347,7 +379,7 @@ mod tests {
         ] {
             chart.add(bucket, &rollup(series, kind, values));
         }
-        assert_eq!(chart.all.error_rate(), Some(0.125));
+        assert_eq!(chart.all().error_rate(), Some(0.125));
         assert_eq!(chart.buckets.iter().map(Requests::error_rate).collect::<Vec<_>>(), [Some(0.25), Some(0.0)]);
         assert_eq!((chart.buckets[0].durations.count(), chart.buckets[1].durations.count()), (0, 3));
     }

@@ -64,22 +64,21 @@ impl Sketch {
 
     /// Counts all that the other one counted.
     pub(crate) fn merge(&mut self, other: &Self) {
-        if other.buckets.is_empty() {
-            return;
-        }
-        let mut merged: Vec<Bucket> = Vec::with_capacity(self.buckets.len() + other.buckets.len());
-        let (mut ours, mut theirs) = (self.buckets.iter().peekable(), other.buckets.iter().peekable());
-        while let Some(next) = match (ours.peek(), theirs.peek()) {
-            (Some(our), Some(their)) if their.key < our.key => theirs.next(),
-            (None, _) => theirs.next(),
-            _ => ours.next(),
-        } {
-            match merged.last_mut() {
-                Some(last) if last.key == next.key => last.count = last.count.saturating_add(next.count),
-                _ => merged.push(*next),
+        let mut new = Vec::new();
+        let mut ours = self.buckets.iter_mut().peekable();
+        for theirs in &other.buckets {
+            while ours.next_if(|our| our.key < theirs.key).is_some() {}
+            // Sketches of one thing mostly have the same buckets: then nothing is moved.
+            match ours.peek_mut() {
+                Some(our) if our.key == theirs.key => our.count = our.count.saturating_add(theirs.count),
+                _ => new.push(*theirs),
             }
         }
-        self.buckets = merged;
+        if !new.is_empty() {
+            self.buckets.append(&mut new);
+            // Two ascending runs: a stable sort finds and merges them.
+            self.buckets.sort_by_key(|bucket| bucket.key);
+        }
         self.collapse();
     }
 
@@ -125,7 +124,8 @@ impl Sketch {
 
     /// None when these are not the bytes of a sketch.
     pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let mut sketch = Self::new();
+        // Most buckets take one or two bytes.
+        let mut sketch = Self { buckets: Vec::with_capacity(bytes.len().min(BUCKETS_MAX)) };
         let mut key = i64::from(-KEY_MAX) - 1;
         while !bytes.is_empty() {
             let step = take(&mut bytes)?;

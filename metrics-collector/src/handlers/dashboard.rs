@@ -53,7 +53,7 @@ pub(crate) fn show(ctx: &Context, request: &Request) -> Result<Reply, ApiError> 
     let project = query.text("project");
     let reader = ctx.reader()?;
     let response = on_one_state::<_, ApiError>(reader, || {
-        let mut totals = Totals::new();
+        let mut totals = Totals::default();
         cells::for_each_total(reader, &window, &mut |series, count, sum| {
             totals.entry(series).or_default().add(count, sum);
         })?;
@@ -110,7 +110,7 @@ fn requests(
             Value::Object(row)
         })
         .collect();
-    let mut all = request_figures(&chart.all, until_now(window.from, window.to));
+    let mut all = request_figures(&chart.all(), until_now(window.from, window.to));
     all.insert("latency_unit".into(), LATENCY_UNIT.into());
     all.insert("resolution".into(), window.resolution.name().into());
     all.insert("timeseries".into(), timeseries.into());
