@@ -28,13 +28,9 @@ fn main() {
     thread::sleep(Duration::from_secs(5));
     table.add("RSS idle, 5 s after start", "-", format!("{:.1} MB", service.memory() as f64 / 1e6), true);
     assert!(service.terminate().success());
-    if std::env::var_os("ONLY").is_none() {
-        points(&binary, &mut table);
-    }
+    points(&binary, &mut table);
     questions::measure(&binary, &mut table);
-    if std::env::var_os("ONLY").is_none() {
-        rollup::measure(&mut table);
-    }
+    rollup::measure(&mut table);
     let note = format!(
         "The load generator (`wrk`, 2 threads, 16 connections, {LOAD_SECONDS} s each) runs on the same machine and sends \
          batches of 100 points. `RATE_LIMIT=0`. Every answer is sent after its fsync (`synchronous=FULL`)."

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where, and no more")]
 
 mod dashboard;
+mod docs;
 mod ingest;
 mod migration;
 mod questions;
