@@ -1,7 +1,5 @@
 //! Reads Docker's json-file logs from disk, keeps them searchable, and streams them live.
 
-#![allow(dead_code)]
-
 // What a container wrote.
 mod ansi;
 mod cursor;

@@ -139,12 +139,6 @@ pub(crate) const fn start_of_minute(at: Timestamp) -> i64 {
     second - second.rem_euclid(SECONDS_PER_MINUTE)
 }
 
-/// The start of the hour, in seconds.
-pub(crate) const fn start_of_hour(at: Timestamp) -> i64 {
-    let second = at.millis().div_euclid(1000);
-    second - second.rem_euclid(SECONDS_PER_HOUR)
-}
-
 /// What the minutes of some series, which ascend, come to; minute after minute, so that it is the same each time.
 fn merged_minutes(conn: &Connection, span: &Range<i64>, group: &[SeriesId]) -> rusqlite::Result<Vec<Rollup>> {
     let [Some(first), Some(last)] = [group.first(), group.last()] else { return Ok(Vec::new()) };

@@ -1,7 +1,5 @@
 //! Takes counters, histograms and gauges, keeps them by the minute and by the hour, and answers with right percentiles.
 
-#![allow(dead_code)]
-
 // What is sent.
 mod item;
 mod labels;

@@ -249,7 +249,7 @@ mod tests {
 
     fn parse(body: impl AsRef<[u8]>) -> Result<Batch, String> {
         let names = ["session_id".to_owned()];
-        let keyer = Keyer::new();
+        let keyer = Keyer::default();
         Batch::parse(body.as_ref(), accepted(), &names, &keyer, &|_| false).map_err(|invalid| invalid.detail)
     }
 

@@ -61,10 +61,6 @@ pub(crate) struct Keyer {
 }
 
 impl Keyer {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     pub(crate) fn key(&self, name: &str, kind: Type, project: &str, labels: &str) -> Key {
         let identity = (name, kind as u8, project, labels);
         u128::from(self.high.hash_one(identity)) << 64 | u128::from(self.low.hash_one(identity))

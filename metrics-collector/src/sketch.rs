@@ -1,11 +1,12 @@
 //! A quantile sketch: how often values of about this size occurred. Two of them merge without loss, and a percentile of it
-//! is within [`RELATIVE_ERROR_MAX`] of the nearest-rank value.
+//! is within 1 % of the nearest-rank value.
 //!
 //! A bucket is an exponent and the first six bits of the fraction, as a double has them: 64 buckets each time the value
 //! doubles, all over the range of doubles, found by a shift and the same on every machine. Its middle is at most 1/128
 //! from each of its values.
 
 /// The contract's bound; ours is 1/128.
+#[cfg(test)]
 pub(crate) const RELATIVE_ERROR_MAX: f64 = 0.01;
 
 /// So many buckets hold values whose largest is 2^64 times the smallest, if they fill the space between. What is spread wider

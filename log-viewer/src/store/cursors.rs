@@ -13,23 +13,26 @@ pub(crate) fn cursors(conn: &Connection) -> rusqlite::Result<Vec<(Cursor, LogTim
         .collect()
 }
 
-/// Deletes the cursors that did not move since then, but for those of containers that are still `watched`: they are only
-/// quiet, and without it their logs would be read again. How many went.
+/// Deletes the cursors that did not move since then, and all but the newest `unwatched_max`, but for those of containers that
+/// are still `watched`: they are only quiet, and without it their logs would be read again. Which went.
 pub(crate) fn forget_cursors(
     tx: &Connection,
     not_moved_since: Timestamp,
+    unwatched_max: usize,
     watched: &[String],
-) -> rusqlite::Result<usize> {
+) -> rusqlite::Result<Vec<String>> {
     let since = LogTime::from(not_moved_since).nanos();
-    let old: Vec<String> = tx
-        .prepare_cached("SELECT container_id FROM log_cursors WHERE updated_at < ?1")?
-        .query_map([since], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let gone: Vec<String> = old.into_iter().filter(|id| !watched.contains(id)).collect();
+    let mut statement =
+        tx.prepare_cached("SELECT container_id, updated_at FROM log_cursors ORDER BY updated_at DESC")?;
+    let all = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+    let all: Vec<(String, i64)> = all.collect::<Result<_, _>>()?;
+    let unwatched = all.into_iter().filter(|(id, _)| !watched.contains(id)).enumerate();
+    let old = unwatched.filter(|(number, (_, moved))| *moved < since || *number >= unwatched_max);
+    let gone: Vec<String> = old.map(|(_, (id, _))| id).collect();
     for id in &gone {
         tx.prepare_cached("DELETE FROM log_cursors WHERE container_id = ?1")?.execute([id])?;
     }
-    Ok(gone.len())
+    Ok(gone)
 }
 
 pub(super) fn put(tx: &Connection, cursor: &Cursor, now: Timestamp) -> rusqlite::Result<()> {

@@ -20,9 +20,7 @@ use rusqlite::Connection;
 
 pub(crate) use append::{Batch, append, id_span, max_id};
 pub(crate) use counts::{containers, health, newest_times, stats};
-pub(crate) use cursors::cursors;
-#[cfg_attr(not(test), expect(unused_imports, reason = "for whoever knows which containers are watched"))]
-pub(crate) use cursors::forget_cursors;
+pub(crate) use cursors::{cursors, forget_cursors};
 pub(crate) use lists::{Page, page};
 pub(crate) use rows::{Listed, entry};
 pub(crate) use search::Mode;
@@ -181,9 +179,11 @@ mod tests {
         let all = cursors(&conn).expect("cursors");
         assert_eq!(all.into_iter().map(|(cursor, _)| cursor).collect::<Vec<_>>(), [batch.cursor.clone()]);
         let later = NOW.saturating_add(std::time::Duration::from_secs(1));
-        assert_eq!(forget_cursors(&conn, later, &["id-web".into()]).expect("forgotten"), 0);
-        assert_eq!(forget_cursors(&conn, NOW, &[]).expect("forgotten"), 0);
-        assert_eq!(forget_cursors(&conn, later, &[]).expect("forgotten"), 1);
+        let none: [&str; 0] = [];
+        assert_eq!(forget_cursors(&conn, later, 9, &["id-web".into()]).expect("forgotten"), none);
+        assert_eq!(forget_cursors(&conn, NOW, 9, &[]).expect("forgotten"), none);
+        assert_eq!(forget_cursors(&conn, NOW, 0, &["id-web".into()]).expect("forgotten"), none);
+        assert_eq!(forget_cursors(&conn, later, 9, &[]).expect("forgotten"), ["id-web"]);
     }
 
     #[test]

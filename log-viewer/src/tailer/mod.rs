@@ -44,6 +44,11 @@ const OPEN_BYTES_MAX: usize = 2 << 20;
 const STOP_CHECK: Duration = Duration::from_millis(500);
 /// After a batch that could not be stored, reading starts again so much later.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long it is known how far a log was read whose container is gone; a folder that was away comes back sooner.
+const CURSORS_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Of so many such containers at most: they may come and go by the minute.
+const UNWATCHED_MAX: usize = 1000;
+const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Lines, entries and JSON on the way; nothing recurses with its input.
 const STACK_BYTES: usize = 512 << 10;
 
@@ -111,6 +116,7 @@ pub(crate) fn start(
         followers: BTreeMap::new(),
         reader: LineReader::new(),
         in_flight: None,
+        forgotten_at: None,
         writer,
         live,
         status,
@@ -137,6 +143,7 @@ struct Tailer {
     is_first_scan: bool,
     reader: LineReader,
     in_flight: Option<InFlight>,
+    forgotten_at: Option<Instant>,
     writer: Writer,
     live: Arc<Live>,
     status: Arc<Status>,
@@ -215,7 +222,23 @@ impl Tailer {
         let new = containers.into_iter().filter_map(|container| self.follow(container)).collect();
         self.is_first_scan = false;
         self.status.change(|state| state.watched = self.followers.len());
+        self.forget_if_due();
         new
+    }
+
+    /// Forgets now and then how far logs were read whose containers are gone for long.
+    fn forget_if_due(&mut self) {
+        if self.forgotten_at.is_some_and(|at| at.elapsed() < FORGET_EVERY) {
+            return;
+        }
+        self.forgotten_at = Some(Instant::now());
+        let watched: Vec<String> = self.followers.keys().cloned().collect();
+        let since = self.clock.now().saturating_sub(CURSORS_KEPT);
+        let job = move |tx: &rusqlite::Connection| store::forget_cursors(tx, since, UNWATCHED_MAX, &watched);
+        match self.writer.call(job) {
+            Ok(gone) => gone.iter().for_each(|id| drop(self.cursors.remove(id))),
+            Err(error) => log::warn!("cursors of containers that are gone are kept: {error}"),
+        }
     }
 
     fn note_sources(&self, trouble: Option<String>) {

@@ -6,11 +6,13 @@
 mod chaos;
 mod cli;
 mod containers;
+mod docs;
 mod driver;
 mod engine;
 mod events;
 mod faults;
 mod health;
+mod limits;
 mod logs;
 mod migration;
 mod stats;
