@@ -63,6 +63,7 @@ pub(crate) struct Config {
     pub(crate) event_bytes_max: usize,
     /// Project and key.
     pub(crate) dsn_keys: Vec<(String, String)>,
+    #[expect(dead_code, reason = "source maps follow")]
     pub(crate) map_age_max: Duration,
 }
 
@@ -77,7 +78,7 @@ impl Config {
     /// Reads all variables; every problem is reported at once.
     pub(crate) fn read(mut env: Env) -> Result<Self, Problems> {
         let config = Self {
-            admin_key: ApiKey::new(env.required_secret("ADMIN_API_KEY")),
+            admin_key: ApiKey::new(env.required_key("ADMIN_API_KEY")),
             error_tracker: backend(&mut env, "ERROR_TRACKER_URL", "ERROR_TRACKER_API_KEY"),
             metrics_collector: backend(&mut env, "METRICS_COLLECTOR_URL", "METRICS_COLLECTOR_API_KEY"),
             settings: Settings::read(&mut env, &DEFAULTS),
@@ -98,7 +99,7 @@ fn backend(env: &mut Env, url: &'static str, api_key: &'static str) -> Backend {
     } else if host.is_empty() || host.starts_with('/') || text.contains(['?', '#']) || !text.is_ascii() {
         env.problem(format!("{url}: expected a URL such as http://error-tracker:8000, got {text:?}"));
     }
-    Backend { url: text.trim_end_matches('/').to_owned(), api_key: env.required_secret(api_key) }
+    Backend { url: text.trim_end_matches('/').to_owned(), api_key: env.required_key(api_key) }
 }
 
 fn origins(env: &mut Env) -> Origins {

@@ -1,5 +1,6 @@
 //! The command line of every service: it runs, or does one of a few small things and exits.
 
+use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -71,7 +72,7 @@ enum Command {
 /// The whole of a service's `main`.
 pub fn main(program: &Program) -> ExitCode {
     process::prepare();
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let outcome = match parse(&args) {
         Ok(Command::Run) => (program.run)(Env::process()),
         Ok(Command::Help) => {
@@ -106,17 +107,18 @@ fn usage(program: &Program) -> String {
     format!("Usage: {} [--help | --version | --healthcheck | --backup FILE]", program.name)
 }
 
-fn parse(args: &[String]) -> Result<Command, String> {
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+/// A file's name may be any bytes; what is no text is no flag.
+fn parse(args: &[OsString]) -> Result<Command, String> {
+    let words: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or("")).collect();
     match words[..] {
         [] => Ok(Command::Run),
         ["--help" | "-h"] => Ok(Command::Help),
         ["--version" | "-V"] => Ok(Command::Version),
         ["--healthcheck"] => Ok(Command::Healthcheck),
-        ["--backup", target] if !target.is_empty() => Ok(Command::Backup(PathBuf::from(target))),
+        ["--backup", _] if !args[1].is_empty() => Ok(Command::Backup(PathBuf::from(&args[1]))),
         ["--backup", ..] => Err("--backup: expected one file name".into()),
         [flag @ ("--help" | "--version" | "--healthcheck"), ..] => Err(format!("{flag}: expected to stand alone")),
-        [first, ..] => Err(format!("unknown argument {first:?}")),
+        [..] => Err(format!("unknown argument {:?}", args[0].to_string_lossy())),
     }
 }
 
@@ -169,7 +171,7 @@ mod tests {
     use super::*;
 
     fn parsed(args: &[&str]) -> Result<Command, String> {
-        parse(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
+        parse(&args.iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]

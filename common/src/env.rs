@@ -73,6 +73,16 @@ impl Env {
         }
     }
 
+    /// The key that callers must show in a header, which must be there. One that no header can hold would match nothing.
+    pub fn required_key(&mut self, name: &'static str) -> Secret {
+        let key = self.required_secret(name);
+        let text = key.expose();
+        if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || text.trim() != text {
+            self.problem(format!("{name}: expected visible ASCII characters without spaces around them"));
+        }
+        key
+    }
+
     /// A secret that must be there; an empty stand-in with a problem if it is not.
     pub fn required_secret(&mut self, name: &'static str) -> Secret {
         let problems_before = self.problems.len();

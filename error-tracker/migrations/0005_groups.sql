@@ -53,6 +53,8 @@ CREATE TABLE alerts (
 
 CREATE TABLE idempotency_keys (
     key TEXT PRIMARY KEY,
+    -- A hash of the body that came with it.
+    body BLOB NOT NULL,
     group_id INTEGER NOT NULL,
     status TEXT NOT NULL,
     count INTEGER NOT NULL,

@@ -67,7 +67,7 @@ impl Config {
     /// Reads all variables; every problem is reported at once.
     pub(crate) fn read(mut env: Env) -> Result<Self, Problems> {
         let config = Self {
-            api_key: ApiKey::new(env.required_secret("API_KEY")),
+            api_key: ApiKey::new(env.required_key("API_KEY")),
             settings: Settings::read(&mut env, &DEFAULTS),
             retention: days(env.integer("RETENTION_DAYS", 90, i64::MIN..=i64::MAX)),
             alerts: Alerts::read(&mut env),

@@ -65,7 +65,7 @@ impl Config {
     /// Reads all variables; every problem is reported at once.
     pub(crate) fn read(mut env: Env) -> Result<Self, Problems> {
         let config = Self {
-            api_key: ApiKey::new(env.required_secret("API_KEY")),
+            api_key: ApiKey::new(env.required_key("API_KEY")),
             settings: Settings::read(&mut env, &DEFAULTS),
             sources: sources(&mut env),
             containers: Patterns::new(env.list("CONTAINERS")),

@@ -70,7 +70,7 @@ impl Config {
     /// Reads all variables; every problem is reported at once.
     pub(crate) fn read(mut env: Env) -> Result<Self, Problems> {
         let config = Self {
-            api_key: ApiKey::new(env.required_secret("API_KEY")),
+            api_key: ApiKey::new(env.required_key("API_KEY")),
             settings: Settings::read(&mut env, &DEFAULTS),
             retention: Retention {
                 raw: HOUR * env.integer("RETENTION_RAW", 1, 1..=HOURS_MAX),

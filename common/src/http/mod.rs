@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub mod error;
 pub mod gate;
 pub mod head;
+pub mod idempotency;
 pub mod metrics;
 mod queue;
 pub mod reply;

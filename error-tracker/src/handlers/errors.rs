@@ -3,7 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use common::clock::Timestamp;
-use common::http::error::{ApiError, Kind};
+use common::http::error::ApiError;
+use common::http::idempotency::Once;
 use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
@@ -17,12 +18,9 @@ use crate::group::{Detail, Filter, Occurrence, Outcome, Summary};
 use crate::report::Report;
 use crate::store::{self, Recorded};
 
-/// The longest `Idempotency-Key` that is remembered.
-const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
-
 /// `POST /api/errors`: stores the report and answers once that is on disk.
 pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
-    let key = idempotency_key(request)?;
+    let once = Once::of(request)?;
     let report = Report::parse(&request.body)?;
     let fingerprint = Fingerprint::of(&report.project, &report.exception_type, &report.traceback);
     let now = ctx.shared.clock.now();
@@ -30,8 +28,9 @@ pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError
     let alerting = shared.alerts.is_on();
     Ok(Reply::after_commit(
         report.bytes(),
-        move |tx| store::record(tx, now, &report, &fingerprint, alerting, key.as_deref()),
+        move |tx| store::record(tx, now, &report, &fingerprint, alerting, once.as_ref()),
         move |recorded| {
+            let recorded = recorded.ok_or_else(Once::reused)?;
             if recorded.outcome.alerts() {
                 shared.alerts.wake();
             }
@@ -69,15 +68,6 @@ pub(crate) fn resolve(ctx: &Context, request: &Request) -> Result<Reply, ApiErro
             Ok(Response::json(200, &json!({"status": "resolved", "id": id})))
         },
     ))
-}
-
-fn idempotency_key(request: &Request) -> Result<Option<String>, ApiError> {
-    let Some(key) = request.header("idempotency-key").filter(|key| !key.is_empty()) else { return Ok(None) };
-    if key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-        let detail = format!("Idempotency-Key: expected at most {IDEMPOTENCY_KEY_BYTES_MAX} bytes, got {}", key.len());
-        return Err(ApiError::new(Kind::Invalid, detail));
-    }
-    Ok(Some(key.to_owned()))
 }
 
 fn recorded_response(recorded: &Recorded, fingerprint: &Fingerprint) -> Response {

@@ -185,7 +185,7 @@ mod tests {
         let body =
             serde_json::json!({"project": name, "exception_type": "E", "message": message, "traceback": traceback});
         let report = Report::parse(body.to_string().as_bytes()).expect("a report");
-        record(tx, NOW, &report, &Fingerprint::of(name, "E", ""), true, None).expect("recorded").id
+        record(tx, NOW, &report, &Fingerprint::of(name, "E", ""), true, None).expect("recorded").expect("no key").id
     }
 
     fn ids(tx: &Connection) -> Vec<i64> {

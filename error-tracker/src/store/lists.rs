@@ -238,7 +238,9 @@ mod tests {
             let body = serde_json::json!({"project": name, "exception_type": "E", "message": "m", "traceback": ""});
             let report = Report::parse(body.to_string().as_bytes()).expect("a report");
             let fingerprint = Fingerprint::of(name, "E", "");
-            record(&tx, Timestamp::from_millis(7), &report, &fingerprint, false, None).expect("recorded");
+            record(&tx, Timestamp::from_millis(7), &report, &fingerprint, false, None)
+                .expect("recorded")
+                .expect("no key");
         }
         let ids = |query: &str| {
             let (groups, total) = list(&tx, &filter(query)).expect("a list");
@@ -259,7 +261,9 @@ mod tests {
         let message = "€".repeat(MESSAGE_PREVIEW_BYTES);
         let body = serde_json::json!({"project": "p", "exception_type": "E", "message": message, "traceback": ""});
         let report = Report::parse(body.to_string().as_bytes()).expect("a report");
-        record(&tx, Timestamp::from_millis(7), &report, &Fingerprint::of("p", "E", ""), false, None).expect("recorded");
+        record(&tx, Timestamp::from_millis(7), &report, &Fingerprint::of("p", "E", ""), false, None)
+            .expect("recorded")
+            .expect("no key");
         let (groups, _) = list(&tx, &filter("")).expect("a list");
         assert_eq!(groups[0].message, "€".repeat(MESSAGE_PREVIEW_BYTES / 3));
         assert_eq!(detail(&tx, 1).expect("a query").expect("a group").summary.message, message);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::clock::Timestamp;
+use common::http::idempotency::Once;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::fingerprint::Fingerprint;
@@ -21,17 +22,18 @@ pub(crate) struct Recorded {
 }
 
 /// Counts a report to its group, which is made or reopened if need be, and keeps it as the newest occurrence. One job, so
-/// two reports at once never make two groups. A repeated `key` gets the first answer and counts nothing.
+/// two reports at once never make two groups. What was repeated gets the first answer and counts nothing; none when its key
+/// came with another report before.
 pub(crate) fn record(
     tx: &Connection,
     now: Timestamp,
     report: &Report,
     fingerprint: &Fingerprint,
     alerting: bool,
-    key: Option<&str>,
-) -> rusqlite::Result<Recorded> {
-    if let Some(key) = key
-        && let Some(first) = remembered(tx, key)?
+    once: Option<&Once>,
+) -> rusqlite::Result<Option<Recorded>> {
+    if let Some(once) = once
+        && let Some(first) = remembered(tx, once)?
     {
         return Ok(first);
     }
@@ -43,10 +45,10 @@ pub(crate) fn record(
     if alerting && recorded.outcome.alerts() {
         super::alerts::raise(tx, now, &recorded)?;
     }
-    if let Some(key) = key {
-        remember(tx, now, key, &recorded)?;
+    if let Some(once) = once {
+        remember(tx, now, once, &recorded)?;
     }
-    Ok(recorded)
+    Ok(Some(recorded))
 }
 
 /// What a report needs to know of its group.
@@ -174,19 +176,23 @@ pub(super) fn json_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn remembered(tx: &Connection, key: &str) -> rusqlite::Result<Option<Recorded>> {
+/// What became of a report with this key; the inner one is none if that was another report.
+fn remembered(tx: &Connection, once: &Once) -> rusqlite::Result<Option<Option<Recorded>>> {
     let read = |row: &Row<'_>| {
         let outcome = Outcome::from_name(&row.get::<_, String>(1)?).unwrap_or(Outcome::Incremented);
-        Ok(Recorded { id: row.get(0)?, outcome, count: row.get(2)? })
+        let first = Recorded { id: row.get(0)?, outcome, count: row.get(2)? };
+        Ok(row.get::<_, bool>(3)?.then_some(first))
     };
-    tx.prepare_cached("SELECT group_id, status, count FROM idempotency_keys WHERE key = ?1")?
-        .query_row([key], read)
+    tx.prepare_cached("SELECT group_id, status, count, body = ?2 FROM idempotency_keys WHERE key = ?1")?
+        .query_row(params![once.key, once.body], read)
         .optional()
 }
 
-fn remember(tx: &Connection, now: Timestamp, key: &str, recorded: &Recorded) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO idempotency_keys (key, group_id, status, count, at) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![key, recorded.id, recorded.outcome.name(), recorded.count, now.millis()])
+fn remember(tx: &Connection, now: Timestamp, once: &Once, recorded: &Recorded) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO idempotency_keys (key, body, group_id, status, count, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let outcome = recorded.outcome.name();
+    tx.prepare_cached(sql)?
+        .execute(params![once.key, once.body, recorded.id, outcome, recorded.count, now.millis()])
         .map(drop)
 }
 
@@ -245,7 +251,8 @@ mod tests {
 
     fn recorded(tx: &Connection, now: i64, report: &Report, key: Option<&str>) -> Recorded {
         let fingerprint = Fingerprint::of(&report.project, &report.exception_type, "t");
-        record(tx, at(now), report, &fingerprint, true, key).expect("recorded")
+        let once = key.map(|key| Once { key: key.into(), body: [7; 16] });
+        record(tx, at(now), report, &fingerprint, true, once.as_ref()).expect("recorded").expect("the same body")
     }
 
     fn count(tx: &Connection, sql: &str) -> i64 {
@@ -346,7 +353,7 @@ mod tests {
         let traceback = "t".repeat(150 << 10);
         for id in 1..=GROUPS {
             let fingerprint = Fingerprint::of("p", "E", &id.to_string());
-            record(&tx, at(1), &report(&traceback), &fingerprint, false, None).expect("recorded");
+            record(&tx, at(1), &report(&traceback), &fingerprint, false, None).expect("recorded").expect("no key");
             assert!(resolve(&tx, at(1), id as i64).expect("resolved"));
         }
         let first = delete_resolved_before(&tx, at(20), GROUPS).expect("a slice");
@@ -366,7 +373,7 @@ mod tests {
         for (id, resolved_at) in [(1, Some(10)), (2, Some(10)), (3, Some(20)), (4, None)] {
             let report = report("t");
             let fingerprint = Fingerprint::of("p", "E", &id.to_string());
-            record(&tx, at(1), &report, &fingerprint, false, None).expect("recorded");
+            record(&tx, at(1), &report, &fingerprint, false, None).expect("recorded").expect("no key");
             if let Some(now) = resolved_at {
                 assert!(resolve(&tx, at(now), id).expect("resolved"));
             }

@@ -3,8 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use common::testing::{Service, TempDir};
+use common::testing::{Service, TempDir, wait_for};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{KEY, binary, report, start};
@@ -177,24 +178,52 @@ fn a_backup_while_writing_holds_all_that_was_acknowledged() {
     let target = tracker.folder.path().join("copy.db");
     let database = tracker.database();
     let variables = [("DATABASE_PATH", database.to_str().unwrap())];
-    let acknowledged = std::thread::scope(|scope| {
-        let writing = scope.spawn(|| {
-            for number in 0..300 {
+    let (is_over, acknowledged) = (AtomicBool::new(false), AtomicI64::new(0));
+    let (before, after) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                if is_over.load(Ordering::SeqCst) {
+                    return;
+                }
                 assert_eq!(tracker.client().post_json("/api/errors", &report(&format!("late{number}"))).status, 201);
+                acknowledged.fetch_add(1, Ordering::SeqCst);
             }
         });
-        let before = tracker.client().get("/api/errors?limit=1").json()["total"].as_i64().unwrap();
+        let before = wait_for("50 reports", || Some(acknowledged.load(Ordering::SeqCst)).filter(|count| *count >= 50));
         let output = run(&["--backup", target.to_str().unwrap()], &variables);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        writing.join().unwrap();
-        before
+        let after = acknowledged.load(Ordering::SeqCst);
+        is_over.store(true, Ordering::SeqCst);
+        (before, after)
     });
+    assert!(after > before, "writing went on meanwhile");
     let copy = Connection::open_with_flags(&target, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let one = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    assert!(one("SELECT count(*) FROM errors") >= acknowledged);
+    assert!((before..=after + 1).contains(&one("SELECT count(*) FROM errors")));
     assert_eq!(copy.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
     assert!(!tracker.folder.path().join("copy.db.unfinished").exists());
 
     let missing = run(&["--backup", target.to_str().unwrap()], &[("DATABASE_PATH", "/nowhere/e.db")]);
     assert_eq!(missing.status.code(), Some(1));
+}
+
+#[test]
+fn a_backup_may_have_any_name_and_a_key_only_what_a_header_holds() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let tracker = start();
+    let target = tracker.folder.path().join(std::ffi::OsStr::from_bytes(b"copy-\xff.db"));
+    let output = Command::new(binary())
+        .arg("--backup")
+        .arg(&target)
+        .env_clear()
+        .env("DATABASE_PATH", tracker.database())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(target.exists());
+    for key in ["clé", " key", "key ", "a\tb"] {
+        let output = run(&[], &[("API_KEY", key), ("PORT", "0"), ("DATABASE_PATH", "/nowhere/e.db")]);
+        assert_eq!(output.status.code(), Some(2), "{key:?}");
+        assert!(stderr(&output).contains("API_KEY: expected visible ASCII characters"), "{}", stderr(&output));
+    }
 }

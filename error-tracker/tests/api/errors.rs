@@ -306,6 +306,9 @@ fn a_repeated_idempotency_key_counts_once() {
     assert_eq!((first.status, again.status), (201, 201));
     assert_eq!(first.json(), again.json());
     assert_eq!(tracker.client().get("/api/errors/1").json()["count"], 1);
+    // Another report is not lost behind the answer to the first one.
+    let other = client.post_json("/api/errors", &report("b"));
+    assert_eq!((other.status, other.detail().as_str()), (422, "Idempotency-Key was used with another body"));
     let long = tracker.client().with_header("Idempotency-Key", &"k".repeat(201));
     assert_eq!(long.post_json("/api/errors", &report("a")).status, 400);
 }

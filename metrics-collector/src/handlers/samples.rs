@@ -5,24 +5,22 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::http::error::{ApiError, Kind};
+use common::http::idempotency::Once;
 use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
-use md5::{Digest as _, Md5};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::sample::{Accepted, Batch};
-use crate::store::points::{Once, Recorded};
+use crate::store::points::Recorded;
 
-/// The longest `Idempotency-Key` that is remembered.
-const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
 /// Clocks of clients may be ahead by so much.
 const AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// Stores the batch, whole or not at all, and answers once it is on disk.
 pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
-    let once = once(request)?;
+    let once = Once::of(request)?;
     let shared = Arc::clone(&ctx.shared);
     let now = shared.clock.now();
     let accepted = Accepted { now, from: now.saturating_sub(shared.retention.raw), to: now.saturating_add(AHEAD_MAX) };
@@ -42,10 +40,7 @@ pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError
                     count
                 }
                 Recorded::Repeated { count } => count,
-                Recorded::KeyReused => {
-                    let detail = "Idempotency-Key was used with another body";
-                    return Err(ApiError::new(Kind::Unprocessable, detail));
-                }
+                Recorded::KeyReused => return Err(Once::reused()),
                 Recorded::Stale => return Err(ApiError::unavailable(1, "Series are being forgotten, try again")),
                 Recorded::TooManySeries { item } => {
                     shared.ingest.refused.fetch_add(1, Ordering::Relaxed);
@@ -58,13 +53,4 @@ pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError
             Ok(Response::json(202, &json!({"status": "accepted", "count": count})))
         },
     ))
-}
-
-fn once(request: &Request) -> Result<Option<Once>, ApiError> {
-    let Some(key) = request.header("idempotency-key").filter(|key| !key.is_empty()) else { return Ok(None) };
-    if key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-        let detail = format!("Idempotency-Key: expected at most {IDEMPOTENCY_KEY_BYTES_MAX} bytes, got {}", key.len());
-        return Err(ApiError::new(Kind::Invalid, detail));
-    }
-    Ok(Some(Once { key: key.to_owned(), body: Md5::digest(&request.body).into() }))
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use common::clock::Timestamp;
+use common::http::idempotency::Once;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::points::{Once, Recorded};
+use super::points::Recorded;
 
 /// How long a key is remembered: longer than any client goes on trying.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::clock::Timestamp;
+use common::http::idempotency::Once;
 use rusqlite::{Connection, params};
 
 use super::series::{self, Catalog};
@@ -38,13 +39,6 @@ pub(crate) struct Ingest {
     pub(crate) refused: AtomicU64,
     /// The last part of the next id. It starts anywhere, so that a restart within a millisecond meets no old ids.
     sequence: AtomicU64,
-}
-
-/// An `Idempotency-Key` and a hash of the body that came with it.
-#[derive(Clone, Debug)]
-pub(crate) struct Once {
-    pub(crate) key: String,
-    pub(crate) body: [u8; 16],
 }
 
 /// What became of a batch.
