@@ -33,9 +33,9 @@ pub(crate) fn record(
     once: Option<&Once>,
 ) -> rusqlite::Result<Option<Recorded>> {
     if let Some(once) = once
-        && let Some(first) = remembered(tx, once)?
+        && let Some(Remembered { first, is_same_body }) = remembered(tx, once)?
     {
-        return Ok(first);
+        return Ok(is_same_body.then_some(first));
     }
     let recorded = match find(tx, fingerprint)? {
         Some(group) => count_again(tx, now, report, &group)?,
@@ -176,12 +176,17 @@ pub(super) fn json_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// What became of a report with this key; the inner one is none if that was another report.
-fn remembered(tx: &Connection, once: &Once) -> rusqlite::Result<Option<Option<Recorded>>> {
+/// What became of a report with the same key.
+struct Remembered {
+    first: Recorded,
+    is_same_body: bool,
+}
+
+fn remembered(tx: &Connection, once: &Once) -> rusqlite::Result<Option<Remembered>> {
     let read = |row: &Row<'_>| {
         let outcome = Outcome::from_name(&row.get::<_, String>(1)?).unwrap_or(Outcome::Incremented);
         let first = Recorded { id: row.get(0)?, outcome, count: row.get(2)? };
-        Ok(row.get::<_, bool>(3)?.then_some(first))
+        Ok(Remembered { first, is_same_body: row.get(3)? })
     };
     tx.prepare_cached("SELECT group_id, status, count, body = ?2 FROM idempotency_keys WHERE key = ?1")?
         .query_row(params![once.key, once.body], read)
