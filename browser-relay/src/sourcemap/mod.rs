@@ -7,6 +7,8 @@ pub(crate) mod file_url;
 pub(crate) mod index;
 mod json;
 pub(crate) mod lookup;
+#[cfg(test)]
+mod oracle;
 pub(crate) mod parse;
 mod vlq;
 
