@@ -7,7 +7,10 @@ mod door;
 mod dsn;
 
 // What is made of it.
+mod resolve;
 mod scrub;
+mod sourcemap;
+mod stack;
 mod translate;
 
 // Where it goes.

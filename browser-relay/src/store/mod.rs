@@ -1,7 +1,10 @@
-//! Every SQL statement of browser-relay: [`keys`] of projects, and the [`outbox`].
+//! Every SQL statement of browser-relay: [`keys`] of projects, source [`maps`] and what is read of them in [`pieces`], and
+//! the [`outbox`].
 
 pub(crate) mod keys;
+pub(crate) mod maps;
 pub(crate) mod outbox;
+pub(crate) mod pieces;
 
 use common::db::Migration;
 
@@ -11,6 +14,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "source maps", sql: include_str!("../../migrations/0002_source_maps.sql") },
     Migration { version: 3, name: "indexes", sql: include_str!("../../migrations/0003_indexes.sql") },
     Migration { version: 4, name: "origins, outbox", sql: include_str!("../../migrations/0004_keys_and_outbox.sql") },
+    Migration { version: 5, name: "source maps in pieces", sql: include_str!("../../migrations/0005_maps.sql") },
 ];
 
 #[cfg(test)]
