@@ -19,8 +19,8 @@ use crate::door::Door;
 use crate::dsn::Keys;
 use crate::outbox::Outbox;
 use crate::routes::ROUTES;
-use crate::store;
 use crate::upstream::Upstream;
+use crate::{store, timers};
 
 /// What `main` runs.
 pub const PROGRAM: Program =
@@ -52,6 +52,8 @@ fn run(env: Env) -> Result<(), Failure> {
         started: Instant::now(),
     });
 
+    let retention = timers::start(Arc::clone(&shared), config.map_age_max, stop.clone())?;
+
     let (origins, event_bytes_max, per_minute) = (config.origins, config.event_bytes_max, config.settings.rate_limit);
     let door = Door::new(ROUTES, config.admin_key, keys, origins, event_bytes_max, per_minute, clock);
     let server_config = ServerConfig {
@@ -73,6 +75,8 @@ fn run(env: Env) -> Result<(), Failure> {
     log::info!("stopping");
     server.stop(|| shared.database.end_queries());
     outbox_threads.stop();
+    // It checks the signal itself; a panic in it was printed when it happened.
+    let _ = retention.join();
     writer_threads.stop();
     log::info!("stopped");
     stop.failure().map_or(Ok(()), |why| Err(Failure::Other(why.into())))

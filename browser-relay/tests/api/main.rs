@@ -10,6 +10,7 @@ mod cors;
 mod docs;
 mod keys;
 mod outbox;
+mod source_maps;
 
 use std::ops::Deref;
 use std::path::PathBuf;

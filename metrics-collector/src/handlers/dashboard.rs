@@ -47,7 +47,7 @@ impl<'a> From<&'a Top> for TopView<'a> {
 }
 
 /// All of it is one state of the database, and covers the whole period.
-pub(crate) fn show(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let (query, now) = (request.query(), ctx.shared.clock.now());
     let window = Window::parse(query, now, ctx.shared.retention.minutes)?;
     let project = query.text("project");
