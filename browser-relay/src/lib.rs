@@ -29,5 +29,6 @@ mod context;
 mod handlers;
 mod routes;
 mod service;
+mod timers;
 
 pub use service::PROGRAM;

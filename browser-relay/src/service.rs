@@ -20,6 +20,7 @@ use crate::dsn::Keys;
 use crate::outbox::Outbox;
 use crate::routes::ROUTES;
 use crate::store;
+use crate::timers;
 use crate::upstream::Upstream;
 
 /// What `main` runs.
@@ -52,6 +53,8 @@ fn run(env: Env) -> Result<(), Failure> {
         started: Instant::now(),
     });
 
+    let retention = timers::start(Arc::clone(&shared), config.map_age_max, stop.clone())?;
+
     let (origins, event_bytes_max, per_minute) = (config.origins, config.event_bytes_max, config.settings.rate_limit);
     let door = Door::new(ROUTES, config.admin_key, keys, origins, event_bytes_max, per_minute, clock);
     let server_config = ServerConfig {
@@ -73,6 +76,8 @@ fn run(env: Env) -> Result<(), Failure> {
     log::info!("stopping");
     server.stop(|| shared.database.end_queries());
     outbox_threads.stop();
+    // A panic there was logged when it happened.
+    let _ = retention.join();
     writer_threads.stop();
     log::info!("stopped");
     stop.failure().map_or(Ok(()), |why| Err(Failure::Other(why.into())))
