@@ -1,4 +1,4 @@
-//! `sourcesContent`: kept compressed in parts of some 32 KB, so that the lines around a frame cost one part, whatever the
+//! `sourcesContent`: kept compressed in parts of some 16 KB, so that the lines around a frame cost one part, whatever the
 //! size of the file.
 
 use std::ops::Range;
@@ -8,7 +8,7 @@ use memchr::memchr;
 use serde::Serialize;
 
 /// A part ends with the line that reaches this size.
-const PART_BYTES: usize = 32 << 10;
+const PART_BYTES: usize = 16 << 10;
 /// What is kept of a line. A longer one was made by a program, and nobody reads it in an excerpt.
 const LINE_BYTES_MAX: usize = 8 << 10;
 /// The largest part.
