@@ -194,6 +194,9 @@ impl<'c> Maps<'c> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use common::clock::Timestamp;
     use serde_json::{Value, json};
 
@@ -285,6 +288,27 @@ mod tests {
             (8, 1, None),
         ] {
             assert_eq!(place(&conn, "/a.js", line, column).as_deref(), expected, "{line}:{column}");
+        }
+    }
+
+    #[test]
+    fn golden_stacks() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let conn = database();
+        let map: Value = serde_json::from_str(&read("app.min.js.map")).expect("JSON");
+        store(&conn, "https://shop.example/static/app.min.js", &map);
+        for browser in ["chrome", "firefox", "safari"] {
+            let readable = resolve_stack(&conn, "web", "1", &read(&format!("{browser}.stack"))).expect("a query");
+            let sources: Option<Value> = readable.sources.map(|raw| serde_json::from_str(raw.get()).expect("JSON"));
+            let sources = serde_json::to_string_pretty(&sources).expect("JSON") + "\n";
+            for (end, text) in [("readable", readable.stack), ("sources.json", sources)] {
+                let name = format!("{browser}.{end}");
+                if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                    fs::write(folder.join(&name), &text).expect("written");
+                }
+                assert_eq!(text, read(&name), "{name}");
+            }
         }
     }
 }
