@@ -9,6 +9,7 @@ mod chromium;
 mod cors;
 mod docs;
 mod keys;
+mod migration;
 mod outbox;
 mod source_maps;
 
