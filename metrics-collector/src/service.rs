@@ -32,7 +32,7 @@ fn run(env: Env) -> Result<(), Failure> {
     shutdown::on_signals(&stop)?;
     let clock = Clock::System;
 
-    let (database, connection) = Database::open(&config.settings.database_path, store::MIGRATIONS)?;
+    let (database, connection) = Database::open(&config.settings.database_path, PROGRAM.name, store::MIGRATIONS)?;
     let (writer, writer_threads) = Writer::start(connection)?;
     let http = Arc::new(HttpMetrics::new(ROUTES));
     let shared = Arc::new(Shared {
