@@ -17,6 +17,13 @@ pub(crate) struct Aggregate {
     pub(crate) percentiles: Option<Percentiles>,
 }
 
+impl Aggregate {
+    /// The mean. Rounding, or a sum beyond the range of doubles, would take it out of the values it is the mean of.
+    pub(crate) fn avg(&self) -> f64 {
+        (self.sum / self.count as f64).max(self.min).min(self.max)
+    }
+}
+
 /// Nearest rank: the value at index `ceil(p * n / 100) - 1` of the ascending values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Percentiles {
@@ -64,17 +71,20 @@ pub(crate) struct Merged {
     min: f64,
     max: f64,
     sketch: Option<Sketch>,
+    /// While only one bucket has been added, its percentiles: they are better than those of the sketch.
+    known: Option<Percentiles>,
 }
 
 impl Merged {
     /// Without values. Only those of a histogram have percentiles.
     pub(crate) fn new(kind: Type) -> Self {
         let sketch = (kind == Type::Histogram).then(Sketch::new);
-        Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, sketch }
+        Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, sketch, known: None }
     }
 
     /// Adds a bucket. Of one without a sketch - the original kept none - only the three percentiles are known.
     pub(crate) fn add(&mut self, aggregate: &Aggregate, sketch: Option<&Sketch>) {
+        self.known = aggregate.percentiles.filter(|_| self.count == 0 && self.sketch.is_some());
         self.count = self.count.saturating_add(aggregate.count);
         self.sum = finite(self.sum + aggregate.sum);
         self.min = self.min.min(aggregate.min);
@@ -90,6 +100,10 @@ impl Merged {
 
     /// Adds all that the other one has added.
     pub(crate) fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        self.known = other.known.filter(|_| self.count == 0);
         self.count = self.count.saturating_add(other.count);
         self.sum = finite(self.sum + other.sum);
         self.min = self.min.min(other.min);
@@ -117,7 +131,7 @@ impl Merged {
             Some(Percentiles { p50: p50?, p95: p95?, p99: p99? })
         };
         let Self { count, sum, min, max, .. } = *self;
-        (count > 0).then(|| Aggregate { count, sum, min, max, percentiles: percentiles() })
+        (count > 0).then(|| Aggregate { count, sum, min, max, percentiles: self.known.or_else(percentiles) })
     }
 
     /// The sketch of a histogram, for further merges.
@@ -203,6 +217,30 @@ mod tests {
         merged.add(&large, None);
         merged.add(&large, None);
         assert_eq!(merged.aggregate().map(|aggregate| aggregate.sum), Some(f64::MAX));
+    }
+
+    #[test]
+    fn a_mean_is_among_its_values() {
+        for values in [[0.1, 0.1, 0.1], [f64::MAX, f64::MAX, f64::MAX], [-1.0, 0.0, 4.0]] {
+            let (aggregate, _) = of(Type::Gauge, &values);
+            assert!((aggregate.min..=aggregate.max).contains(&aggregate.avg()), "{aggregate:?}");
+        }
+        assert_eq!(of(Type::Gauge, &[-1.0, 0.0, 4.0]).0.avg(), 1.0);
+    }
+
+    #[test]
+    fn one_bucket_alone_keeps_its_exact_percentiles() {
+        let (one, sketch) = of(Type::Histogram, &[1.003, 7.77, 12.345]);
+        let mut merged = Merged::new(Type::Histogram);
+        merged.add(&one, sketch.as_ref());
+        assert_eq!(merged.aggregate().as_ref(), Some(&one));
+        let mut copy = Merged::new(Type::Histogram);
+        copy.merge(&merged);
+        copy.merge(&Merged::new(Type::Histogram));
+        assert_eq!(copy.aggregate().as_ref(), Some(&one));
+        copy.merge(&merged);
+        assert_eq!(copy.aggregate().map(|both| both.count), Some(6));
+        assert_ne!(copy.aggregate().and_then(|both| both.percentiles), one.percentiles);
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl From<&Aggregate> for All {
     fn from(aggregate: &Aggregate) -> Self {
         let Aggregate { count, sum, min, max, percentiles } = *aggregate;
         let [p50, p95, p99] = percentiles.map_or([None; 3], |all| [all.p50, all.p95, all.p99].map(Some));
-        Self { count, sum, min, max, avg: sum / count as f64, p50, p95, p99 }
+        Self { count, sum, min, max, avg: aggregate.avg(), p50, p95, p99 }
     }
 }
 

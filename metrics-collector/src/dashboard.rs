@@ -252,7 +252,7 @@ pub(crate) struct VitalFigures {
 
 impl From<&Merged> for VitalFigures {
     fn from(merged: &Merged) -> Self {
-        let avg = merged.aggregate().map(|all| all.sum / all.count as f64);
+        let avg = merged.aggregate().map(|all| all.avg());
         Self { avg, p75: merged.percentile(75), count: merged.count() }
     }
 }

@@ -87,7 +87,7 @@ impl Agg {
             (Self::Rate, _) => Some(*count as f64 / seconds),
             (Self::Count, _) => Some(*count as f64),
             (Self::Sum, _) => Some(*sum),
-            (Self::Avg, _) => Some(sum / *count as f64),
+            (Self::Avg, _) => Some(aggregate.avg()),
             (Self::Min, _) => Some(*min),
             (Self::Max, _) => Some(*max),
             (Self::Percentile(50), _) => percentiles.map(|all| all.p50),
