@@ -17,6 +17,16 @@ pub enum Access {
 
 /// What answers a route. `C` is the service's context, one per worker.
 pub type Handler<C> = fn(&C, &Request) -> Result<Reply, ApiError>;
+/// The same for a body so large that it is worked on in its own memory.
+pub type TakingHandler<C> = fn(&C, Request) -> Result<Reply, ApiError>;
+
+/// How a route is answered.
+pub enum Handle<C> {
+    /// By looking at the request.
+    Reading(Handler<C>),
+    /// By taking it over.
+    Taking(TakingHandler<C>),
+}
 
 /// The body of a request that needs none is read and ignored up to this size: some clients send `{}` with everything.
 const IGNORED_BODY_BYTES_MAX: usize = 1 << 10;
@@ -32,13 +42,18 @@ pub struct Route<C> {
     /// The most bytes a body may have.
     pub body_bytes_max: usize,
     /// What answers.
-    pub handle: Handler<C>,
+    pub handle: Handle<C>,
 }
 
 impl<C> Route<C> {
     /// A route that needs no body.
     pub const fn new(method: Method, path: &'static str, access: Access, handle: Handler<C>) -> Self {
-        Self { method, path, access, body_bytes_max: IGNORED_BODY_BYTES_MAX, handle }
+        Self { method, path, access, body_bytes_max: IGNORED_BODY_BYTES_MAX, handle: Handle::Reading(handle) }
+    }
+
+    /// A route whose handler takes the request over.
+    pub const fn taking(method: Method, path: &'static str, access: Access, handle: TakingHandler<C>) -> Self {
+        Self { method, path, access, body_bytes_max: IGNORED_BODY_BYTES_MAX, handle: Handle::Taking(handle) }
     }
 
     /// The same with a body of up to so many bytes.

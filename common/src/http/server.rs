@@ -21,7 +21,7 @@ use crate::http::queue::Queue;
 use crate::http::reply::{Answer, Reply};
 use crate::http::request::{Method, Request, Target};
 use crate::http::response::Response;
-use crate::http::router::{self, Access, Found, Route};
+use crate::http::router::{self, Access, Found, Handle, Route};
 use crate::http::screen::{GREETING_TARGET, Screen, ScreenConfig};
 use crate::http::stream::{Outlet, STREAM_MARK, Stream};
 use crate::shutdown::Stop;
@@ -205,7 +205,7 @@ fn answer_one<C>(asked: Asked<C>, shared: &Shared<C>, context: &C) {
     let reply = catch_unwind(AssertUnwindSafe(|| {
         refuse_if_late(began, shared)?;
         request.body = read_body(&mut raw)?;
-        dispatch(&request, &found, shared.routes, context)
+        dispatch(request, &found, shared.routes, context)
     }));
     let reply = reply.unwrap_or_else(|_| Err(ApiError::new(Kind::Internal, "Internal server error")));
     let metrics = Arc::clone(&shared.metrics);
@@ -262,9 +262,10 @@ fn refuse_if_late<C>(began: Instant, shared: &Shared<C>) -> Result<(), ApiError>
     Ok(())
 }
 
-fn dispatch<C>(request: &Request, found: &Found<'_, C>, routes: &[Route<C>], context: &C) -> Result<Reply, ApiError> {
+fn dispatch<C>(request: Request, found: &Found<'_, C>, routes: &[Route<C>], context: &C) -> Result<Reply, ApiError> {
     match found {
-        Found::Route(route, ..) => (route.handle)(context, request),
+        Found::Route(Route { handle: Handle::Reading(handle), .. }, ..) => handle(context, &request),
+        Found::Route(Route { handle: Handle::Taking(handle), .. }, ..) => handle(context, request),
         Found::WrongMethod => Err(router::wrong_method(routes, &request.target.segments)),
         Found::Nothing => Err(ApiError::not_found("Not found")),
     }
