@@ -171,10 +171,12 @@ fn mark_late_minutes(tx: &Connection, batch: &Batch) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use common::testing::TempDir;
+
     use super::*;
     use crate::sample::Point;
     use crate::series::{Series, Type};
-    use crate::store::testing::database;
+    use crate::store::testing::database_in;
 
     const AT: Timestamp = Timestamp::from_millis(1_768_903_200_500);
 
@@ -186,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_millisecond_that_is_full_takes_more_in_its_second() {
-        let conn = database();
+        let folder = TempDir::new();
+        let conn = database_in(&folder);
         conn.execute(
             "WITH RECURSIVE n(id) AS (SELECT ?1 UNION ALL SELECT id + 1 FROM n LIMIT 2097152)
              INSERT INTO points (id, series, value) SELECT id, 0, 0 FROM n",
