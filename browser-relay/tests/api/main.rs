@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where, and no more")]
 
+mod abuse;
 mod auth;
 mod backend;
 mod browser;
