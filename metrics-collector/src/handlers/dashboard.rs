@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
-use crate::dashboard::{Overview, PerVital, RequestChart, Requests, Top, Totals, VitalChart, Vitals};
+use crate::dashboard::{Overview, PerVital, RequestChart, Requests, Top, VitalChart, Vitals};
+use crate::store::cells::TotalSpans;
 use crate::store::{cells, lists, on_one_state};
 use crate::vitals::Vital;
 use crate::window::{Resolution, Window};
@@ -52,11 +53,12 @@ pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiErr
     let window = Window::parse(query, now, ctx.shared.retention.minutes)?;
     let project = query.text("project");
     let reader = ctx.reader()?;
+    // Before that state, so that what is kept is never taken for newer than it is.
+    let rollups = ctx.shared.figures.minutes.done();
     let response = on_one_state::<_, ApiError>(reader, || {
-        let mut totals = Totals::default();
-        cells::for_each_total(reader, &window, &mut |series, count, sum| {
-            totals.entry(series).or_default().add(count, sum);
-        })?;
+        let spans = TotalSpans::of(reader, &window)?;
+        let mut totals = ctx.shared.totals.of(reader, &spans, rollups)?;
+        spans.for_each_open(reader, &mut |series, count, sum| totals.entry(series).or_default().add(count, sum))?;
         let mut series = Vec::new();
         lists::for_each_series(reader, project, &mut |one| {
             if totals.contains_key(&one.id) {
