@@ -40,8 +40,10 @@ fn the_file_stays_within_its_size() {
     }
     viewer.wait_for_message(&format!("19999 {text}"));
     let size = || std::fs::metadata(viewer.home.database()).unwrap().len();
+    // What is written stands in the log first, where the file does not show it.
+    wait_for("fewer entries", || (total(&viewer) < 20_000).then_some(()));
     wait_for("a smaller file", || (size() <= BYTES + BYTES / 4).then_some(()));
-    assert!((100..20_000).contains(&total(&viewer)), "{}", total(&viewer));
+    assert!(total(&viewer) >= 100, "{}", total(&viewer));
     assert_eq!(viewer.ask("/api/logs", &[("search", "19999")])["total"], 1);
 }
 
