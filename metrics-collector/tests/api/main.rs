@@ -7,6 +7,7 @@ mod dashboard;
 mod docs;
 mod ingest;
 mod migration;
+mod names;
 mod questions;
 mod rollup;
 mod sdk;
