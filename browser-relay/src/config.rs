@@ -63,7 +63,6 @@ pub(crate) struct Config {
     pub(crate) event_bytes_max: usize,
     /// Project and key.
     pub(crate) dsn_keys: Vec<(String, String)>,
-    #[expect(dead_code, reason = "source maps follow")]
     pub(crate) map_age_max: Duration,
 }
 

@@ -27,5 +27,6 @@ mod context;
 mod handlers;
 mod routes;
 mod service;
+mod timers;
 
 pub use service::PROGRAM;

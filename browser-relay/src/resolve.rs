@@ -194,11 +194,16 @@ impl<'c> Maps<'c> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use common::clock::Timestamp;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::sourcemap::arriving::NewMap;
+    use crate::sourcemap::parse::SourceMap;
     use crate::store;
     use crate::store::testing::database;
 
@@ -285,6 +290,50 @@ mod tests {
             (8, 1, None),
         ] {
             assert_eq!(place(&conn, "/a.js", line, column).as_deref(), expected, "{line}:{column}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_map_with_bytes_changed_is_refused_or_looked_up(
+            changes in proptest::collection::vec((0..10_000_usize, any::<prop::sample::Index>()), 1..4),
+            places in proptest::collection::vec((1..5_u32, 1..900_u32), 1..20),
+        ) {
+            const BYTES: &[u8] = b"\0\n\"\\,;:[]{}0A/+gzu9-. x\xc3";
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+            let mut text = fs::read(folder.join("app.min.js.map")).expect("the map");
+            for (at, byte) in changes {
+                let at = at % text.len();
+                text[at] = BYTES[byte.index(BYTES.len())];
+            }
+            let Ok(map) = SourceMap::parse(text) else { return Ok(()) };
+            let conn = database();
+            let new = NewMap { project: "web".into(), release: "1".into(), file_url: "/a.js".into(), map };
+            store::maps::replace(&conn, Timestamp::from_millis(0), &new).expect("stored");
+            let stack = places.iter().map(|(line, column)| format!("@/a.js:{line}:{column}\n")).collect::<Vec<_>>().concat();
+            let readable = resolve_stack(&conn, "web", "1", &stack).expect("a query");
+            prop_assert_eq!(readable.stack.lines().count(), places.len());
+        }
+    }
+
+    #[test]
+    fn golden_stacks() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let conn = database();
+        let map: Value = serde_json::from_str(&read("app.min.js.map")).expect("JSON");
+        store(&conn, "https://shop.example/static/app.min.js", &map);
+        for browser in ["chrome", "firefox", "safari"] {
+            let readable = resolve_stack(&conn, "web", "1", &read(&format!("{browser}.stack"))).expect("a query");
+            let sources: Option<Value> = readable.sources.map(|raw| serde_json::from_str(raw.get()).expect("JSON"));
+            let sources = serde_json::to_string_pretty(&sources).expect("JSON") + "\n";
+            for (end, text) in [("readable", readable.stack), ("sources.json", sources)] {
+                let name = format!("{browser}.{end}");
+                if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                    fs::write(folder.join(&name), &text).expect("written");
+                }
+                assert_eq!(text, read(&name), "{name}");
+            }
         }
     }
 }

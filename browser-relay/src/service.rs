@@ -19,8 +19,8 @@ use crate::door::Door;
 use crate::dsn::Keys;
 use crate::outbox::Outbox;
 use crate::routes::ROUTES;
-use crate::store;
 use crate::upstream::Upstream;
+use crate::{store, timers};
 
 /// What `main` runs.
 pub const PROGRAM: Program =
@@ -33,7 +33,7 @@ fn run(env: Env) -> Result<(), Failure> {
     shutdown::on_signals(&stop)?;
     let clock = Clock::System;
 
-    let (database, connection) = Database::open(&config.settings.database_path, store::MIGRATIONS)?;
+    let (database, connection) = Database::open(&config.settings.database_path, PROGRAM.name, store::MIGRATIONS)?;
     let (writer, writer_threads) = Writer::start(connection)?;
     let keys = Arc::new(Keys::default());
     seed_keys(&writer, &clock, config.dsn_keys, &keys)?;
@@ -51,6 +51,8 @@ fn run(env: Env) -> Result<(), Failure> {
         outbox,
         started: Instant::now(),
     });
+
+    let retention = timers::start(Arc::clone(&shared), config.map_age_max, stop.clone())?;
 
     let (origins, event_bytes_max, per_minute) = (config.origins, config.event_bytes_max, config.settings.rate_limit);
     let door = Door::new(ROUTES, config.admin_key, keys, origins, event_bytes_max, per_minute, clock);
@@ -73,6 +75,8 @@ fn run(env: Env) -> Result<(), Failure> {
     log::info!("stopping");
     server.stop(|| shared.database.end_queries());
     outbox_threads.stop();
+    // It checks the signal itself; a panic in it was printed when it happened.
+    let _ = retention.join();
     writer_threads.stop();
     log::info!("stopped");
     stop.failure().map_or(Ok(()), |why| Err(Failure::Other(why.into())))

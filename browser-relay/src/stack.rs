@@ -112,7 +112,8 @@ impl<'a> Frame<'a> {
         let function = call.rfind(MARK)? + MARK.len();
         let open = function + call[function..].find(" (")?;
         let place = open + 2;
-        let close = place + call[place..].find("), ")?;
+        // Brackets of the outer ones close here too.
+        let close = place + call[place..][..call[place..].find("), ")?].trim_end_matches(')').len();
         Some(Self {
             style: Style::Chrome,
             before: &line[..start + function],
@@ -214,6 +215,10 @@ mod tests {
         check(
             "at b (eval at c (eval at a (https://ex.com/app.min.js:1:11), <anonymous>:1:1), <anonymous>:2:3)",
             "at b (eval at c (eval at origFn (src/app.ts:10:5), <anonymous>:1:1), <anonymous>:2:3)",
+        );
+        check(
+            "at eval (eval at <anonymous> (eval at a (https://ex.com/app.min.js:1:12)), <anonymous>:1:1)",
+            "at eval (eval at <anonymous> (eval at a (src/app.ts:10:5)), <anonymous>:1:1)",
         );
     }
 

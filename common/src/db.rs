@@ -73,9 +73,9 @@ impl Database {
     /// Takes the file for this process, brings its schema up to date, and returns it with the writer's connection.
     ///
     /// # Errors
-    /// The folder is missing or not writable, another process has the file, the file is not ours or of a newer version,
+    /// The folder is missing or not writable, another process has the file, the file is not this service's or of a newer version,
     /// or a migration fails (the file is then as it was before).
-    pub fn open(path: &Path, migrations: &[Migration]) -> Result<(Self, Connection), OpenError> {
+    pub fn open(path: &Path, service: &str, migrations: &[Migration]) -> Result<(Self, Connection), OpenError> {
         let folder = folder_of(path);
         check_folder(folder)?;
         let lock = take_lock(path)?;
@@ -83,9 +83,11 @@ impl Database {
         let mut conn = open_file(path).map_err(about)?;
         conn.busy_timeout(BUSY_TIMEOUT).map_err(about)?;
         // Before anything is changed: a file that is refused stays as it is.
+        check_service(&conn, path, service)?;
         let current = check_version(&conn, path, migrations)?;
         prepare_file(&conn, folder).map_err(about)?;
         migrate(&mut conn, path, current, migrations)?;
+        mark_service(&conn, service).map_err(about)?;
         shrink_if_original(&conn);
         conn.busy_timeout(WRITER_BUSY_TIMEOUT).map_err(about)?;
         Ok((Self { path: path.to_owned(), ending: Arc::default(), _lock: lock }, conn))
@@ -282,6 +284,24 @@ fn prepare_file(conn: &Connection, folder: &Path) -> rusqlite::Result<()> {
     ))
 }
 
+/// Files of two services have the same numbers, but not the same tables. The original put no name into its own.
+fn check_service(conn: &Connection, path: &Path, service: &str) -> Result<(), OpenError> {
+    let sql = "SELECT value FROM _meta WHERE key = 'service'";
+    // Without the table it is new, or refused for want of it.
+    let owner: Option<String> = conn.query_row(sql, [], |row| row.get(0)).optional().unwrap_or(None);
+    match owner.filter(|owner| owner != service) {
+        None => Ok(()),
+        Some(owner) => {
+            Err(OpenError(format!("database {}: expected a file of {service}, this is one of {owner}", path.display())))
+        }
+    }
+}
+
+fn mark_service(conn: &Connection, service: &str) -> rusqlite::Result<()> {
+    conn.execute_batch("CREATE TABLE IF NOT EXISTS _meta (key TEXT PRIMARY KEY, value TEXT)")?;
+    conn.execute("INSERT OR IGNORE INTO _meta (key, value) VALUES ('service', ?1)", [service]).map(drop)
+}
+
 /// The schema version of the file, if we can work with it.
 fn check_version(conn: &Connection, path: &Path, migrations: &[Migration]) -> Result<u32, OpenError> {
     let about = |error: &dyn fmt::Display| OpenError(format!("database {}: {error}", path.display()));
@@ -380,6 +400,8 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    const SERVICE: &str = "a-service";
+
     use std::thread;
 
     use rusqlite::ErrorCode;
@@ -400,13 +422,13 @@ mod tests {
     fn closed() -> (TempDir, PathBuf) {
         let folder = TempDir::new();
         let path = folder.path().join("x.db");
-        drop(Database::open(&path, &[FIRST]).expect("a database"));
+        drop(Database::open(&path, SERVICE, &[FIRST]).expect("a database"));
         (folder, path)
     }
 
     #[track_caller]
     fn refusal(path: &Path, migrations: &[Migration]) -> String {
-        Database::open(path, migrations).err().expect("a refusal").to_string()
+        Database::open(path, SERVICE, migrations).err().expect("a refusal").to_string()
     }
 
     fn one<T: rusqlite::types::FromSql>(conn: &Connection, sql: &str) -> T {
@@ -425,21 +447,21 @@ mod tests {
     fn a_new_file_has_our_pragmas() {
         let folder = TempDir::new();
         let path = folder.path().join("x.db");
-        let (database, conn) = Database::open(&path, &[FIRST, SECOND]).expect("a database");
+        let (database, conn) = Database::open(&path, SERVICE, &[FIRST, SECOND]).expect("a database");
         assert_eq!(one::<String>(&conn, "SELECT value FROM _meta WHERE key = 'schema_version'"), "2");
         assert_eq!(one::<String>(&conn, "PRAGMA journal_mode"), "wal");
         assert_eq!(one::<u32>(&conn, "PRAGMA auto_vacuum"), 2);
         assert_eq!(one::<u32>(&conn, "PRAGMA synchronous"), 2);
         assert_eq!(one::<u32>(&conn, "PRAGMA foreign_keys"), 1);
         drop((conn, database));
-        drop(Database::open(&path, &[FIRST, SECOND]).expect("the same file again"));
+        drop(Database::open(&path, SERVICE, &[FIRST, SECOND]).expect("the same file again"));
         assert_eq!(names(&folder), ["x.db", "x.db.lock"], "a new file needs no copy");
     }
 
     #[test]
     fn a_migration_keeps_a_copy() {
         let (folder, path) = closed();
-        let (_database, conn) = Database::open(&path, &[FIRST, SECOND]).expect("migrated");
+        let (_database, conn) = Database::open(&path, SERVICE, &[FIRST, SECOND]).expect("migrated");
         assert_eq!(one::<u32>(&conn, "SELECT id FROM parents"), 7);
         assert_eq!(one::<u32>(&conn, "PRAGMA foreign_keys"), 1);
         let copy = Reader::open(&folder.path().join("x.db.before-schema-2"), Arc::default()).expect("the copy");
@@ -456,7 +478,7 @@ mod tests {
         {
             let words = refusal(&path, migrations);
             assert!(words.contains(reason) && words.ends_with("nothing was changed"), "{words}");
-            let (_database, conn) = Database::open(&path, &[FIRST]).expect("the file is still of version 1");
+            let (_database, conn) = Database::open(&path, SERVICE, &[FIRST]).expect("the file is still of version 1");
             assert_eq!(one::<u32>(&conn, "SELECT count(*) FROM parents"), 0);
             assert_eq!(one::<u32>(&conn, "SELECT count(*) FROM sqlite_schema WHERE name = 'children'"), 0);
         }
@@ -471,7 +493,7 @@ mod tests {
             assert!(fs::read(path).expect("the file") == before, "the file was changed");
         };
         let (folder, path) = closed();
-        drop(Database::open(&path, &[FIRST, SECOND]).expect("migrated"));
+        drop(Database::open(&path, SERVICE, &[FIRST, SECOND]).expect("migrated"));
         check(&path, "schema version 2 is newer than this program's 1");
 
         let foreign = folder.path().join("foreign.db");
@@ -487,16 +509,16 @@ mod tests {
     #[test]
     fn one_process_at_a_time() {
         let (_folder, path) = closed();
-        let open = Database::open(&path, &[FIRST]).expect("the first");
+        let open = Database::open(&path, SERVICE, &[FIRST]).expect("the first");
         assert!(refusal(&path, &[FIRST]).contains("another process is using it"));
         drop(open);
-        Database::open(&path, &[FIRST]).expect("the next");
+        Database::open(&path, SERVICE, &[FIRST]).expect("the next");
     }
 
     #[test]
     fn a_reader_cannot_write_and_has_a_time_limit() {
         let (_folder, path) = closed();
-        let (database, _conn) = Database::open(&path, &[FIRST]).expect("a database");
+        let (database, _conn) = Database::open(&path, SERVICE, &[FIRST]).expect("a database");
         let reader = database.reader().expect("a reader");
         let error = reader.execute("INSERT INTO parents VALUES (1)", []).expect_err("a refusal");
         assert_eq!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly));
@@ -512,7 +534,7 @@ mod tests {
     #[test]
     fn a_backup_appears_whole_or_not_at_all() {
         let (folder, path) = closed();
-        let (_database, conn) = Database::open(&path, &[FIRST]).expect("a database");
+        let (_database, conn) = Database::open(&path, SERVICE, &[FIRST]).expect("a database");
         conn.execute_batch("INSERT INTO parents VALUES (1); BEGIN; INSERT INTO parents VALUES (2)").expect("rows");
         let target = folder.path().join("copy.db");
         fs::write(&target, "an older backup").expect("a file");
@@ -537,13 +559,13 @@ mod tests {
             let words = backup(&path, target).expect_err("a refusal").to_string();
             assert!(words.contains("belongs to the database"), "{words}");
         }
-        Database::open(&path, &[FIRST]).expect("still there");
+        Database::open(&path, SERVICE, &[FIRST]).expect("still there");
     }
 
     #[test]
     fn free_pages_go_back() {
         let (_folder, path) = closed();
-        let (_database, conn) = Database::open(&path, &[FIRST]).expect("a database");
+        let (_database, conn) = Database::open(&path, SERVICE, &[FIRST]).expect("a database");
         conn.execute_batch("CREATE TABLE fat (x); INSERT INTO fat VALUES (zeroblob(1000000)); DELETE FROM fat")
             .expect("free pages");
         let before: u32 = one(&conn, "PRAGMA page_count");
@@ -565,14 +587,14 @@ mod tests {
                 conn.execute_batch(FIRST.sql)
             })
             .expect("a file of another program");
-        let (_database, conn) = Database::open(&path, &[FIRST]).expect("a database");
+        let (_database, conn) = Database::open(&path, SERVICE, &[FIRST]).expect("a database");
         assert_eq!(one::<u32>(&conn, "PRAGMA auto_vacuum"), 2);
     }
 
     #[test]
     fn the_time_limit_holds_though_each_row_takes_long() {
         let folder = TempDir::new();
-        let (database, _) = Database::open(&folder.path().join("x.db"), &[]).expect("a database");
+        let (database, _) = Database::open(&folder.path().join("x.db"), SERVICE, &[]).expect("a database");
         let reader = database.reader().expect("a reader");
         let slow = |_: &Context<'_>| {
             thread::sleep(Duration::from_millis(1));
@@ -588,5 +610,15 @@ mod tests {
         let error = outcome.expect_err("it takes 5 s");
         assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted));
         assert!(began.elapsed() < Duration::from_millis(500), "it took {:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_file_of_another_service_is_refused() {
+        let folder = TempDir::new();
+        let path = folder.path().join("x.db");
+        drop(Database::open(&path, SERVICE, &[FIRST]).expect("a database"));
+        let refused = Database::open(&path, "another", &[FIRST]).err().expect("a refusal").to_string();
+        assert!(refused.contains("expected a file of another, this is one of a-service"), "{refused}");
+        drop(Database::open(&path, SERVICE, &[FIRST]).expect("still there"));
     }
 }

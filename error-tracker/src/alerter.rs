@@ -647,7 +647,8 @@ mod tests {
     // What follows knows the schema.
 
     fn open(folder: &Path) -> (Database, Connection) {
-        let (database, conn) = Database::open(&folder.join("errors.db"), store::MIGRATIONS).expect("a database");
+        let (database, conn) =
+            Database::open(&folder.join("errors.db"), "error-tracker", store::MIGRATIONS).expect("a database");
         conn.execute_batch(
             "INSERT OR IGNORE INTO groups VALUES (1, x'00', 'shop', 'ValueError', 'm', 1, 0, 0, NULL, 'server', '[]');
              INSERT OR IGNORE INTO group_tracebacks VALUES (1, 't');",

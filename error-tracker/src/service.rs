@@ -31,7 +31,7 @@ fn run(env: Env) -> Result<(), Failure> {
     shutdown::on_signals(&stop)?;
     let clock = Clock::System;
 
-    let (database, connection) = Database::open(&config.settings.database_path, store::MIGRATIONS)?;
+    let (database, connection) = Database::open(&config.settings.database_path, PROGRAM.name, store::MIGRATIONS)?;
     store::register_functions(&connection)?;
     let (writer, writer_threads) = Writer::start(connection)?;
     let (alerts, alerter) = start_alerter(config.alerts, config.base_url, &database, &writer, &clock, &stop)?;

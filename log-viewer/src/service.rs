@@ -33,7 +33,7 @@ fn run(env: Env) -> Result<(), Failure> {
     shutdown::on_signals(&stop)?;
     let clock = Clock::System;
 
-    let (database, connection) = Database::open(&config.settings.database_path, store::MIGRATIONS)?;
+    let (database, connection) = Database::open(&config.settings.database_path, PROGRAM.name, store::MIGRATIONS)?;
     let live = Arc::new(Live::new(store::max_id(&connection)?));
     let (writer, writer_threads) = Writer::start(connection)?;
     let status = Arc::new(Status::default());

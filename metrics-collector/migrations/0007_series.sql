@@ -126,18 +126,64 @@ SELECT r.id, r.name, r.type, coalesce(r.project, '') AS project, l.labels, l.dro
             THEN CAST(round(unixepoch(r.timestamp, 'subsec') * 1000) AS INTEGER) END AS millis
 FROM original_raw r JOIN temp.moved_labels l ON l.given = coalesce(r.labels, '');
 
+-- What the single values tell about their names and buckets.
+CREATE TEMP TABLE moved_types AS
+SELECT name, type = 'histogram' AS has_percentiles, min(type) AS type FROM temp.moved_raw GROUP BY 1, 2;
+
+CREATE UNIQUE INDEX temp.moved_types_by_name ON moved_types (name, has_percentiles);
+
+CREATE TEMP TABLE moved_buckets AS
+SELECT name, type, labels, resolution, millis / 1000 / seconds * seconds AS bucket,
+       count(*) AS count, min(project) AS project, max(project) AS last_project
+FROM temp.moved_raw, (SELECT 'minute' AS resolution, 60 AS seconds UNION ALL SELECT 'hour', 3600)
+WHERE millis IS NOT NULL
+GROUP BY 1, 2, 3, 4, 5;
+
+CREATE UNIQUE INDEX temp.moved_buckets_by_all ON moved_buckets (name, type, labels, resolution, bucket);
+
 -- Rollups of the original have no type: that of the single values of the same name, else what the row looks like. Where it
 -- rolled up a bucket several times, the row with the most values has seen most.
-CREATE TEMP TABLE moved_aggregated AS
-SELECT a.name, coalesce(
-           (SELECT min(type) FROM temp.moved_raw r WHERE r.name = a.name AND (r.type = 'histogram') = (a.p50 IS NOT NULL)),
+CREATE TEMP TABLE moved_rollups AS
+SELECT a.name, coalesce(t.type,
            CASE WHEN a.p50 IS NOT NULL THEN 'histogram'
                 WHEN a.name GLOB '*_total' OR a.name GLOB '*_count' THEN 'counter' ELSE 'gauge' END) AS type,
        coalesce(a.project, '') AS project, l.labels, a.resolution,
        CASE WHEN a.bucket GLOB '[0-9][0-9][0-9][0-9]-*' THEN unixepoch(a.bucket) END AS bucket,
        max(a.count) AS count, a.sum, a.min, a.max, a.p50, a.p95, a.p99
 FROM original_aggregated a JOIN temp.moved_labels l ON l.given = coalesce(a.labels, '')
-GROUP BY a.name, 2, 3, l.labels, a.resolution, a.bucket;
+LEFT JOIN temp.moved_types t ON t.name = a.name AND t.has_percentiles = (a.p50 IS NOT NULL)
+WHERE a.count > 0
+GROUP BY a.name, 2, 3, l.given, a.resolution, a.bucket;
+
+-- They have no project either: that of the bucket's single values, if those are of one. Where these are of several and as
+-- many as were rolled up, they will be rolled up anew, each for its project, and the row would count them twice.
+DELETE FROM temp.moved_rollups AS a WHERE project = '' AND EXISTS (
+    SELECT 1 FROM temp.moved_buckets b
+    WHERE b.name = a.name AND b.type = a.type AND b.labels = a.labels AND b.resolution = a.resolution AND b.bucket = a.bucket
+      AND b.project <> b.last_project AND b.count >= (
+          SELECT sum(count) FROM temp.moved_rollups
+          WHERE name = a.name AND type = a.type AND labels = a.labels AND resolution = a.resolution AND bucket = a.bucket));
+
+UPDATE temp.moved_rollups AS a SET project = b.project FROM temp.moved_buckets b
+WHERE a.project = '' AND b.project = b.last_project
+  AND b.name = a.name AND b.type = a.type AND b.labels = a.labels AND b.resolution = a.resolution AND b.bucket = a.bucket;
+
+-- Rows that differed in a session only become one. Its percentiles are those of the rows' percentiles, each as often as the
+-- row has values, which is exact where a session had one.
+CREATE TEMP TABLE moved_aggregated AS
+SELECT name, type, project, labels, resolution, bucket,
+       sum(count) AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,
+       min(CASE WHEN to50 * 100 >= total * 50 THEN p50 END) AS p50,
+       min(CASE WHEN to95 * 100 >= total * 95 THEN p95 END) AS p95,
+       min(CASE WHEN to99 * 100 >= total * 99 THEN p99 END) AS p99
+FROM (
+    SELECT *, sum(count) OVER one AS total,
+           sum(count) OVER (one ORDER BY p50 ROWS UNBOUNDED PRECEDING) AS to50,
+           sum(count) OVER (one ORDER BY p95 ROWS UNBOUNDED PRECEDING) AS to95,
+           sum(count) OVER (one ORDER BY p99 ROWS UNBOUNDED PRECEDING) AS to99
+    FROM temp.moved_rollups
+    WINDOW one AS (PARTITION BY name, type, project, labels, resolution, bucket))
+GROUP BY 1, 2, 3, 4, 5, 6;
 
 INSERT INTO series (name, type, project, labels, last_hour)
 SELECT name, type, project, labels, max(second) / 3600 * 3600
@@ -154,18 +200,34 @@ WHERE r.millis IS NOT NULL;
 INSERT OR IGNORE INTO minutes
 SELECT a.bucket, s.id, a.count, a.sum, a.min, a.max, a.p50, a.p95, a.p99
 FROM temp.moved_aggregated a JOIN series s USING (name, type, project, labels)
-WHERE a.bucket IS NOT NULL AND a.resolution = 'minute' AND a.count > 0;
+WHERE a.bucket IS NOT NULL AND a.resolution = 'minute';
 
 INSERT OR IGNORE INTO hours
 SELECT a.bucket, s.id, a.count, a.sum, a.min, a.max, a.p50, a.p95, a.p99
 FROM temp.moved_aggregated a JOIN series s USING (name, type, project, labels)
-WHERE a.bucket IS NOT NULL AND a.resolution = 'hour' AND a.count > 0;
+WHERE a.bucket IS NOT NULL AND a.resolution = 'hour';
+
+-- Up to where the original has rolled up. Minutes before it that have single values are rolled up once more, since some came
+-- too late for the original; and so are hours that have minutes, since it may have stopped before it came to them.
+INSERT OR REPLACE INTO _meta (key, value)
+SELECT 'minutes_closed_until', CAST(max(until) AS TEXT)
+FROM (SELECT max(bucket) + 60 AS until FROM minutes UNION ALL SELECT max(bucket) + 3600 FROM hours)
+HAVING max(until) IS NOT NULL;
+
+INSERT INTO pending (seconds, bucket, changes)
+SELECT DISTINCT 60, (id >> 21) / 60000 * 60, 1 FROM points
+WHERE id < (SELECT CAST(value AS INTEGER) * 1000 << 21 FROM _meta WHERE key = 'minutes_closed_until')
+UNION ALL
+SELECT DISTINCT 3600, bucket / 3600 * 3600, 1 FROM minutes;
 
 -- Values whose time cannot be read can be shown nowhere; they are kept.
 CREATE TABLE unreadable_raw AS
 SELECT * FROM original_raw WHERE id IN (SELECT id FROM temp.moved_raw WHERE millis IS NULL);
 
 DROP TABLE temp.moved_aggregated;
+DROP TABLE temp.moved_rollups;
+DROP TABLE temp.moved_buckets;
+DROP TABLE temp.moved_types;
 DROP TABLE temp.moved_raw;
 DROP TABLE temp.moved_labels;
 DROP TABLE original_raw;

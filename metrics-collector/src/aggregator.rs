@@ -236,7 +236,8 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let folder = TempDir::new();
-            let (database, conn) = Database::open(&folder.path().join("x.db"), MIGRATIONS).expect("a database");
+            let (database, conn) =
+                Database::open(&folder.path().join("x.db"), "metrics-collector", MIGRATIONS).expect("a database");
             let (writer, threads) = Writer::start(conn).expect("a writer");
             let reader = database.reader().expect("a reader");
             let aggregator = Aggregator { reader, writer, figures: Arc::default(), stop: Stop::new() };

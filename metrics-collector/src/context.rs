@@ -12,6 +12,7 @@ use common::writer::Writer;
 use crate::config::Retention;
 use crate::figures::Figures;
 use crate::store::points::Ingest;
+use crate::totals::TotalsCache;
 
 /// A worker's context.
 pub(crate) struct Context {
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     /// Labels that are kept with single values only, sorted.
     pub(crate) dropped_labels: Vec<String>,
     pub(crate) figures: Arc<Figures>,
+    pub(crate) totals: TotalsCache,
     pub(crate) started: Instant,
 }
 

@@ -60,6 +60,11 @@ impl Work {
         Ok(())
     }
 
+    /// How often, since the start.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
     fn render(&self, page: &mut Page, what: &str) {
         let [done, seconds] = ["total", "seconds_total"].map(|end| format!("monlight_rollup_{what}_{end}"));
         page.counter(&done, &format!("Rollups of {what}, repeated ones included."), self.done.load(Ordering::Relaxed));

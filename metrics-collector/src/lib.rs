@@ -15,6 +15,7 @@ mod sketch;
 mod answer;
 mod dashboard;
 mod question;
+mod totals;
 mod vitals;
 mod window;
 

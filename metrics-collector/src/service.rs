@@ -19,6 +19,7 @@ use crate::config::{Config, DEFAULTS, HELP};
 use crate::context::{Context, Shared};
 use crate::routes::ROUTES;
 use crate::store::points::Ingest;
+use crate::totals::TotalsCache;
 use crate::{store, timers};
 
 /// What `main` runs.
@@ -32,7 +33,7 @@ fn run(env: Env) -> Result<(), Failure> {
     shutdown::on_signals(&stop)?;
     let clock = Clock::System;
 
-    let (database, connection) = Database::open(&config.settings.database_path, store::MIGRATIONS)?;
+    let (database, connection) = Database::open(&config.settings.database_path, PROGRAM.name, store::MIGRATIONS)?;
     let (writer, writer_threads) = Writer::start(connection)?;
     let http = Arc::new(HttpMetrics::new(ROUTES));
     let shared = Arc::new(Shared {
@@ -44,6 +45,7 @@ fn run(env: Env) -> Result<(), Failure> {
         retention: config.retention,
         dropped_labels: config.dropped_labels,
         figures: Arc::default(),
+        totals: TotalsCache::default(),
         started: Instant::now(),
     });
     let aggregator = Aggregator {

@@ -12,6 +12,8 @@ use common::shutdown::Stop;
 use common::timers;
 use common::writer::WriteError;
 
+use rusqlite::Connection;
+
 use crate::aggregator::{Aggregator, Failure};
 use crate::config::Retention;
 use crate::context::Shared;
@@ -20,7 +22,9 @@ use crate::store::retention::{self, Cutoffs};
 
 /// Deleted as they get old, not an hour's worth at once.
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
-/// Rows deleted in one job: some milliseconds.
+/// Points deleted in one job: some milliseconds.
+const POINTS: usize = 8000;
+/// Other rows: they are larger.
 const SLICE: usize = 4000;
 /// So long after it was stored a point is in an hour that is rolled up: ten minutes ahead, an hour, and a round an hour later.
 const FORGET_AFTER: Duration = Duration::from_secs(3 * 60 * 60);
@@ -55,31 +59,36 @@ pub(crate) fn start_retention(shared: Arc<Shared>, retention: Retention, stop: &
 }
 
 fn clean_up(shared: &Shared, cutoffs: Cutoffs, now: Timestamp, stop: &Stop) -> Result<(), WriteError> {
-    let mut deleted = 0;
-    while !stop.is_stopped() {
-        let points = shared.writer.call(move |tx| retention::delete_points(tx, &cutoffs, SLICE))?;
-        shared.figures.points_deleted(points as u64);
-        deleted += points;
-        if points == 0 {
-            break;
-        }
-    }
-    for job in [retention::delete_minutes, retention::delete_hours] {
-        while !stop.is_stopped() {
-            let rows = shared.writer.call(move |tx| job(tx, &cutoffs, SLICE))?;
-            deleted += rows;
-            if rows == 0 {
-                break;
-            }
-        }
-    }
-    while !stop.is_stopped() && shared.writer.call(move |tx| idempotency::forget(tx, now, SLICE))? > 0 {}
-    while !stop.is_stopped() && shared.writer.call(|tx| retention::give_back(tx, PAGES))? {}
+    let count_points = |count| shared.figures.points_deleted(count as u64);
+    let mut deleted = in_slices(shared, stop, count_points, move |tx| retention::delete_points(tx, &cutoffs, POINTS))?;
+    deleted += in_slices(shared, stop, drop, move |tx| retention::delete_minutes(tx, &cutoffs, SLICE))?;
+    deleted += in_slices(shared, stop, drop, move |tx| retention::delete_hours(tx, &cutoffs, SLICE))?;
+    deleted += in_slices(shared, stop, drop, move |tx| idempotency::forget(tx, now, SLICE))?;
+    in_slices(shared, stop, drop, |tx| retention::give_back(tx, PAGES).map(usize::from))?;
     if deleted > 0 {
         log::debug!("retention: {deleted} rows deleted");
         process::give_memory_back();
     }
     Ok(())
+}
+
+/// Repeats a job until it finds nothing more to do; how much it did. Between two of them, others have as much time as one took.
+fn in_slices(
+    shared: &Shared,
+    stop: &Stop,
+    note: impl Fn(usize),
+    job: impl Fn(&Connection) -> rusqlite::Result<usize> + Send + Copy + 'static,
+) -> Result<usize, WriteError> {
+    let mut total = 0;
+    loop {
+        let began = Instant::now();
+        let count = shared.writer.call(job)?;
+        note(count);
+        total += count;
+        if count == 0 || stop.wait_timeout(began.elapsed()) {
+            return Ok(total);
+        }
+    }
 }
 
 /// What writers know is taken from them before it is certain that the job is committed. So it remembers what that was, should

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::door::{CLIENT_NOTE, DSN_NOTE};
 use crate::dsn::{Dsn, new_key};
+use crate::resolve::{Readable, resolve_stack};
 use crate::translate::{BrowserError, Metrics};
 use crate::upstream::{Event, Outcome, Target};
 
@@ -18,15 +19,16 @@ use crate::upstream::{Event, Outcome, Target};
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 100;
 
 /// `OPTIONS`: the gate has let the origin in and says so in headers.
-pub(crate) fn preflight(_ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn preflight(_ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     Ok(Response::no_content().into())
 }
 
 /// `POST /api/browser/errors`: error-tracker's own answer, or 202 when it has to wait.
-pub(crate) fn error(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn error(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let dsn = dsn(ctx, request)?;
     let error = BrowserError::parse(&request.body)?;
-    let body = error.report(&dsn.project, &error.stack, None);
+    let Readable { stack, sources } = readable(ctx, &dsn.project, &error);
+    let body = error.report(&dsn.project, &stack, sources);
     let event = event(Target::Errors, &dsn, request, body)?;
     forward(
         ctx,
@@ -39,8 +41,19 @@ pub(crate) fn error(ctx: &Context, request: &Request) -> Result<Reply, ApiError>
     )
 }
 
+/// The stack as far as source maps make it so. Without a release there is none to look for.
+fn readable(ctx: &Context, project: &str, error: &BrowserError<'_>) -> Readable {
+    let unreadable = || Readable { stack: error.stack.to_string(), sources: None };
+    let Some(release) = error.release.as_deref() else { return unreadable() };
+    let resolved = ctx.reader().and_then(|reader| resolve_stack(reader, project, release, &error.stack));
+    resolved.unwrap_or_else(|problem| {
+        log::warn!("a stack stays as it is: {problem}");
+        unreadable()
+    })
+}
+
 /// `POST /api/browser/metrics`: 202 with the number of items.
-pub(crate) fn metrics(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn metrics(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let dsn = dsn(ctx, request)?;
     let metrics = Metrics::parse(&request.body, &dsn.project, None)?;
     let count = metrics.count;

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::context::Context;
 
 /// 200 with `status` `ok`; 503 while the database cannot be written.
-pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     let response = match ctx.shared.writer.trouble() {
         None => Response::json(200, &json!({"status": "ok"})),
         Some(trouble) => Response::json(

@@ -21,7 +21,7 @@ use crate::store::keys::{Created, KeyRow};
 const LIST_MAX: usize = 1000;
 
 /// `POST /api/dsn-keys`
-pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn create(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let (project, origins) = parse(&request.body)?;
     let key = dsn::new_key().map_err(|error| {
         log::error!("no randomness for a key: {error}");
@@ -49,7 +49,7 @@ pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError
 }
 
 /// `GET /api/dsn-keys`: by id, inactive ones included.
-pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn list(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let after = after(request.query())?;
     let rows = store::keys::list(ctx.reader()?, after, LIST_MAX)?;
     let next = if rows.len() == LIST_MAX { rows.last().map(|row| row.id) } else { None };
@@ -58,7 +58,7 @@ pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> 
 }
 
 /// `DELETE /api/dsn-keys/{id}`: the key stays in the list, and lets nobody in.
-pub(crate) fn deactivate(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn deactivate(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let (id, shared) = (request.id, Arc::clone(&ctx.shared));
     Ok(Reply::after_commit(
         0,

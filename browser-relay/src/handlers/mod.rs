@@ -4,3 +4,4 @@ pub(crate) mod browser;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod self_metrics;
+pub(crate) mod source_maps;

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::store;
 
 /// All figures.
-pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     let mut page = Page::default();
     let shared = &ctx.shared;
     shared.http.render(&mut page);

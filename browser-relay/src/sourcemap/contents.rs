@@ -1,4 +1,4 @@
-//! `sourcesContent`: kept compressed in parts of some 32 KB, so that the lines around a frame cost one part, whatever the
+//! `sourcesContent`: kept compressed in parts of some 16 KB, so that the lines around a frame cost one part, whatever the
 //! size of the file.
 
 use std::ops::Range;
@@ -8,15 +8,15 @@ use memchr::memchr;
 use serde::Serialize;
 
 /// A part ends with the line that reaches this size.
-const PART_BYTES: usize = 32 << 10;
+const PART_BYTES: usize = 16 << 10;
 /// What is kept of a line. A longer one was made by a program, and nobody reads it in an excerpt.
 const LINE_BYTES_MAX: usize = 8 << 10;
 /// The largest part.
 const PART_BYTES_MAX: usize = PART_BYTES + LINE_BYTES_MAX;
 /// Parts of one map; of larger maps the first ones are kept. 5 MB in files of a common size are some thousand.
 const PARTS_MAX: usize = 20_000;
-/// Below this size compression gains next to nothing.
-const COMPRESSED_FROM_BYTES: usize = 128;
+/// Below this size compression gains next to nothing, and takes 25 µs to begin with.
+const COMPRESSED_FROM_BYTES: usize = 512;
 /// Lines before and after that of a frame.
 const LINES_AROUND: u32 = 3;
 /// What is shown of a line.

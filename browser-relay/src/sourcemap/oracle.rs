@@ -73,7 +73,7 @@ fn compare(folder: &Path, name: &str) {
     let read = |end: &str| fs::read_to_string(folder.join(format!("{name}.{end}"))).expect("a file of oracle.js");
     let asked: Vec<Asked> = serde_json::from_str(&read("json")).expect("JSON");
     let found = asked.iter().filter(|asked| asked.original.is_some()).count();
-    assert!(found > 500, "{name}: only {found} places of {} come from somewhere", asked.len());
+    assert!(found > 100, "{name}: only {found} places of {} come from somewhere", asked.len());
     let conn = store::testing::database();
     let body = json!({"project": "web", "release": "1", "file_url": "/a.js", "map_content": read("map")});
     let new = NewMap::parse(body.to_string().into_bytes()).unwrap_or_else(|invalid| panic!("{name}: {invalid:?}"));

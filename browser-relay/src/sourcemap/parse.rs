@@ -190,12 +190,12 @@ fn layout(text: &[u8], map: &Object<'_>, line: u32, column: u32) -> Result<Layou
         }
     };
     let required = |name: &str, range: Option<_>| range.ok_or_else(|| invalid(format_args!("{name}: missing")));
-    let sources = range("sources", b'[', "an array")?;
+    let sources = required("sources", range("sources", b'[', "an array")?)?;
     let mappings = required("mappings", range("mappings", b'"', "a string")?)?;
     Ok(Layout {
         line,
         column,
-        sources: required("sources", sources)?,
+        sources,
         mappings: mappings.start + 1..mappings.end - 1,
         names: range("names", b'[', "an array")?.unwrap_or_default(),
         contents: range("sourcesContent", b'[', "an array")?.unwrap_or_default(),

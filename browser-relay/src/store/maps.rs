@@ -188,7 +188,7 @@ mod tests {
 
     use super::*;
     use crate::store::pieces;
-    use crate::store::testing::database;
+    use crate::store::testing::{INSERT_ORIGINAL_MAP, database, original_database};
 
     const NOW: Timestamp = Timestamp::from_millis(1_768_903_200_000);
 
@@ -323,18 +323,11 @@ mod tests {
     /// A database of the original with these maps.
     fn original(maps: &[(&str, &str)]) -> Connection {
         let conn = Connection::open_in_memory().expect("a database");
-        let (old, new) = crate::store::MIGRATIONS.split_at(3);
-        let apply = |migrations: &[common::db::Migration]| {
-            for migration in migrations {
-                conn.execute_batch(migration.sql).expect(migration.name);
+        original_database(&conn, |conn| {
+            for (file_url, content) in maps {
+                conn.execute(INSERT_ORIGINAL_MAP, [file_url, content]).expect("stored");
             }
-        };
-        apply(old);
-        let sql = "INSERT INTO source_maps (project, release, file_url, map_content) VALUES ('web', '1', ?1, ?2)";
-        for (file_url, content) in maps {
-            conn.execute(sql, [file_url, content]).expect("stored");
-        }
-        apply(new);
+        });
         conn
     }
 

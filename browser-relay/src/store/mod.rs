@@ -21,12 +21,27 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
 pub(crate) mod testing {
     use rusqlite::Connection;
 
+    /// A map of the original: its URL and its text.
+    pub(crate) const INSERT_ORIGINAL_MAP: &str =
+        "INSERT INTO source_maps (project, release, file_url, map_content) VALUES ('web', '1', ?1, ?2)";
+
     /// An empty database in memory with our schema.
     pub(crate) fn database() -> Connection {
         let conn = Connection::open_in_memory().expect("a database");
-        for migration in super::MIGRATIONS {
-            conn.execute_batch(migration.sql).expect(migration.name);
-        }
+        original_database(&conn, |_| ());
         conn
+    }
+
+    /// Brings a database to our schema; before our own steps it is filled as the original would.
+    pub(crate) fn original_database(conn: &Connection, fill: impl FnOnce(&Connection)) {
+        let (originals, ours) = super::MIGRATIONS.split_at(3);
+        let apply = |migrations: &[super::Migration]| {
+            for migration in migrations {
+                conn.execute_batch(migration.sql).expect(migration.name);
+            }
+        };
+        apply(originals);
+        fill(conn);
+        apply(ours);
     }
 }

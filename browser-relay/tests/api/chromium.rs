@@ -7,7 +7,7 @@ use common::testing::skip;
 use serde_json::{Value, json};
 
 use super::backend::Act;
-use super::{DSN, start_with};
+use super::{ADMIN, DSN, start_with};
 
 /// Runs a script of `tests/browser`; none where there is no browser.
 fn run(script: &str, arguments: &[&str]) -> Option<Value> {
@@ -41,4 +41,28 @@ fn pages_of_another_origin_can_send_and_read_why_not() {
     let beacon = &relay.metrics.wait_for(1)[0];
     assert_eq!(beacon.json()[0]["name"], "web_vitals_cls");
     assert!(relay.errors.received().iter().all(|received| received.json()["message"] == "from a browser"));
+}
+
+#[test]
+fn stacks_of_minified_scripts_are_what_the_source_map_package_makes_of_them() {
+    let relay = start_with(&[("CORS_ORIGINS", "http://127.0.0.1:*")]);
+    let Some(seen) = run("crash.js", &[&format!("http://{}", relay.address()), DSN, ADMIN]) else { return };
+    let received = relay.errors.received();
+    assert_eq!(received.len(), 6);
+    for (seen, received) in seen.as_array().unwrap().iter().zip(&received) {
+        let report = received.json();
+        let (expected, stack) = (seen["expected"].as_str().unwrap(), seen["stack"].as_str().unwrap());
+        assert_eq!(report["message"], seen["name"]);
+        assert_ne!(expected, stack, "{}", seen["name"]);
+        assert_eq!(report["traceback"], expected, "{}\n{stack}", seen["name"]);
+        assert!(expected.contains("crash.js:") && expected.contains("lodash-es/"), "{expected}");
+        // And the code around the first frame of ours.
+        let sources = report["extra"]["sources"].as_array().unwrap();
+        let lines: Vec<&str> = sources
+            .iter()
+            .flat_map(|source| source["lines"].as_array().unwrap())
+            .map(|line| line.as_str().unwrap())
+            .collect();
+        assert!(lines.iter().any(|line| line.contains("item.price.amount")), "{sources:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where, and no more")]
 
+mod abuse;
 mod auth;
 mod backend;
 mod browser;
@@ -9,7 +10,9 @@ mod chromium;
 mod cors;
 mod docs;
 mod keys;
+mod migration;
 mod outbox;
+mod source_maps;
 
 use std::ops::Deref;
 use std::path::PathBuf;

@@ -15,8 +15,8 @@ pub enum Access {
     Guest,
 }
 
-/// What answers a route. `C` is the service's context, one per worker.
-pub type Handler<C> = fn(&C, &Request) -> Result<Reply, ApiError>;
+/// What answers a route. `C` is the service's context, one per worker. It may take the body out of the request.
+pub type Handler<C> = fn(&C, &mut Request) -> Result<Reply, ApiError>;
 
 /// The body of a request that needs none is read and ignored up to this size: some clients send `{}` with everything.
 const IGNORED_BODY_BYTES_MAX: usize = 1 << 10;

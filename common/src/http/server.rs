@@ -205,7 +205,7 @@ fn answer_one<C>(asked: Asked<C>, shared: &Shared<C>, context: &C) {
     let reply = catch_unwind(AssertUnwindSafe(|| {
         refuse_if_late(began, shared)?;
         request.body = read_body(&mut raw)?;
-        dispatch(&request, &found, shared.routes, context)
+        dispatch(&mut request, &found, shared.routes, context)
     }));
     let reply = reply.unwrap_or_else(|_| Err(ApiError::new(Kind::Internal, "Internal server error")));
     let metrics = Arc::clone(&shared.metrics);
@@ -262,7 +262,12 @@ fn refuse_if_late<C>(began: Instant, shared: &Shared<C>) -> Result<(), ApiError>
     Ok(())
 }
 
-fn dispatch<C>(request: &Request, found: &Found<'_, C>, routes: &[Route<C>], context: &C) -> Result<Reply, ApiError> {
+fn dispatch<C>(
+    request: &mut Request,
+    found: &Found<'_, C>,
+    routes: &[Route<C>],
+    context: &C,
+) -> Result<Reply, ApiError> {
     match found {
         Found::Route(route, ..) => (route.handle)(context, request),
         Found::WrongMethod => Err(router::wrong_method(routes, &request.target.segments)),

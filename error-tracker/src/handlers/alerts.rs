@@ -13,7 +13,7 @@ use crate::group::Page;
 use crate::store::{self, AlertRow};
 
 /// `GET /api/alerts`: the newest first, with what became of each.
-pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn list(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let page = Page::parse(request.query())?;
     let (alerts, total) = store::alerts(ctx.reader()?, page.limit, page.offset)?;
     let alerts: Vec<_> = alerts.iter().map(render).collect();
@@ -28,7 +28,7 @@ pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> 
 }
 
 /// `POST /api/test-alert`: queues a mail that only says that mails arrive.
-pub(crate) fn test(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn test(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     if let AlertSwitch::Off { missing } = ctx.shared.alerts {
         return Ok(Response::json(503, &json!({"detail": format!("SMTP not configured: {missing}")})).into());
     }

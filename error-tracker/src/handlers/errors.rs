@@ -19,7 +19,7 @@ use crate::report::Report;
 use crate::store::{self, Recorded};
 
 /// `POST /api/errors`: stores the report and answers once that is on disk.
-pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn create(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let once = Once::of(request)?;
     let report = Report::parse(&request.body)?;
     let fingerprint = Fingerprint::of(&report.project, &report.exception_type, &report.traceback);
@@ -40,7 +40,7 @@ pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError
 }
 
 /// `GET /api/errors`: groups, the last seen first.
-pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn list(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let filter = Filter::parse(request.query())?;
     let (groups, total) = store::list(ctx.reader()?, &filter)?;
     let errors: Vec<_> = groups.iter().map(SummaryView::from).collect();
@@ -49,14 +49,14 @@ pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> 
 }
 
 /// `GET /api/errors/{id}`
-pub(crate) fn show(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let _one_at_a_time = ctx.shared.large_answer.lock().unwrap_or_else(PoisonError::into_inner);
     let detail = store::detail(ctx.reader()?, request.id)?.ok_or_else(|| ApiError::not_found("Error not found"))?;
     Ok(Response::json(200, &DetailView::from(&detail)).into())
 }
 
 /// `POST /api/errors/{id}/resolve`
-pub(crate) fn resolve(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn resolve(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let (id, now) = (request.id, ctx.shared.clock.now());
     Ok(Reply::after_commit(
         0,

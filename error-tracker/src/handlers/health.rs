@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::context::Context;
 
 /// 200 `{"status":"ok"}`, or 503 with what keeps the database from being written.
-pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     let response = match ctx.shared.writer.trouble() {
         None => Response::json(200, &json!({"status": "ok"})),
         Some(trouble) => Response::json(

@@ -11,7 +11,7 @@ use common::http::response::Response;
 use crate::context::{AlertSwitch, Context};
 
 /// All figures; costs no query.
-pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     let mut page = Page::default();
     let shared = &ctx.shared;
     shared.http.render(&mut page);

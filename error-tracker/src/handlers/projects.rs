@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::store;
 
 /// All project names, ascending, those of resolved errors included.
-pub(crate) fn list(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn list(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     let projects = store::projects(ctx.reader()?)?;
     Ok(Response::json(200, &json!({"projects": projects})).into())
 }

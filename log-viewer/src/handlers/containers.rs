@@ -15,7 +15,7 @@ struct ContainerView {
     log_count: i64,
 }
 
-pub(crate) fn list(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn list(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     let containers = store::containers(ctx.reader()?)?;
     let views: Vec<_> = containers.into_iter().map(|(name, log_count)| ContainerView { name, log_count }).collect();
     Ok(Response::json(200, &serde_json::json!({ "containers": views })).into())

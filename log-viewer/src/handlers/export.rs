@@ -28,7 +28,7 @@ const IDS: i64 = 20_000;
 const BUFFER_BYTES: usize = 16 << 10;
 
 /// The stream: `format=ndjson`, which is the default, or `format=text`.
-pub(crate) fn start(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn start(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let format = Format::parse(request.query())?;
     let filter = Filter::parse(request.query())?;
     let seat = Seat::take().ok_or_else(|| ApiError::unavailable(5, "Too many exports at once, try again"))?;

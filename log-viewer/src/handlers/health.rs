@@ -11,7 +11,7 @@ use crate::entry::LogTime;
 use crate::store;
 
 /// 200 with `status` `ok`, or `degraded` while no containers can be looked for; 503 while the database cannot be written.
-pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     let shared = &ctx.shared;
     let (count, newest) = store::health(ctx.reader()?)?;
     let state = shared.status.state();

@@ -62,7 +62,7 @@ struct PageView<'a> {
 }
 
 /// `GET /api/logs`
-pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn list(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let filter = Filter::parse(request.query())?;
     let page = store::page(ctx.reader()?, &filter, LIST_BYTES_MAX / filter.limit)?;
     Ok(Response::json(200, &view(&filter, &page)).into())
@@ -81,7 +81,7 @@ fn view<'a>(filter: &Filter, page: &'a Page) -> PageView<'a> {
 }
 
 /// `GET /api/logs/{id}`
-pub(crate) fn show(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let entry = store::entry(ctx.reader()?, request.id)?.ok_or_else(|| ApiError::not_found("Log entry not found"))?;
     Ok(Response::json(200, &EntryView::whole(&entry)).into())
 }

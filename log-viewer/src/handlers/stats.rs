@@ -21,7 +21,7 @@ struct StatsView {
     by_container: BTreeMap<String, i64>,
 }
 
-pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     let stats = store::stats(ctx.reader()?)?;
     let view = StatsView {
         total_logs: stats.total,

@@ -28,7 +28,7 @@ const DURATION_MAX: Duration = Duration::from_secs(30 * 60);
 const PAGE: usize = 200;
 
 /// The stream. `Last-Event-ID` resumes after that entry.
-pub(crate) fn follow(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn follow(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let filter = Filter::parse(request.query())?;
     let resumed = request.header("last-event-id").and_then(|id| id.trim().parse::<i64>().ok()).filter(|id| *id >= 0);
     let (seat, newest) =

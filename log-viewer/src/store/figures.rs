@@ -23,7 +23,7 @@ fn figures() {
     let entries: u64 = entries.to_str().and_then(|text| text.parse().ok()).expect("a number of entries");
     let folder = TempDir::new();
     let path = folder.path().join("logs.db");
-    let (database, conn) = Database::open(&path, MIGRATIONS).expect("a database");
+    let (database, conn) = Database::open(&path, "log-viewer", MIGRATIONS).expect("a database");
     let mut lines = Lines::new();
     let limits = limits(entries, 1000);
     eprintln!("average message: {} bytes", lines.average());

@@ -14,11 +14,11 @@ fn the_oldest_go_and_a_quiet_container_keeps_its_share() {
     let viewer = start_with(&[("MAX_ENTRIES", "500"), ("MIN_ENTRIES_PER_CONTAINER", "20")]);
     let (mut quiet, mut noisy) = (viewer.docker().container("quiet"), viewer.docker().container("noisy"));
     for number in 0..30 {
-        quiet.stdout(&format!("quiet {number}"));
+        quiet.stdout(format!("quiet {number}"));
     }
     viewer.wait_for_message("quiet 29");
     for number in 0..3000 {
-        noisy.stdout(&format!("noisy {number}"));
+        noisy.stdout(format!("noisy {number}"));
     }
     viewer.wait_for_message("noisy 2999");
     wait_for("the oldest to go", || (total(&viewer) <= 500).then_some(()));
@@ -36,7 +36,7 @@ fn the_file_stays_within_its_size() {
     let mut web = viewer.docker().container("web");
     let text = "words that differ ".repeat(10);
     for number in 0..20_000 {
-        web.stdout(&format!("{number} {text}"));
+        web.stdout(format!("{number} {text}"));
     }
     viewer.wait_for_message(&format!("19999 {text}"));
     let size = || std::fs::metadata(viewer.home.database()).unwrap().len();

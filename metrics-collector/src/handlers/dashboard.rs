@@ -12,8 +12,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
-use crate::dashboard::{Looking, Overview, PerVital, RequestChart, RequestFigures, Top, Totals, VitalChart, Vitals};
-use crate::store::cells::{self, Reading, Wanted};
+use crate::dashboard::{Looking, Overview, PerVital, RequestChart, RequestFigures, Top, VitalChart, Vitals};
+use crate::store::cells::{self, Reading, TotalSpans, Wanted};
 use crate::store::rollups::Rollup;
 use crate::store::{lists, on_one_state};
 use crate::vitals::Vital;
@@ -52,12 +52,20 @@ impl<'a> From<&'a Top> for TopView<'a> {
 }
 
 /// All of it is one state of the database, and covers the whole period.
-pub(crate) fn show(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let (query, now) = (request.query(), ctx.shared.clock.now());
     let window = Window::parse(query, now, ctx.shared.retention.minutes)?;
     let reader = ctx.reader()?;
+    // Before that state, so that what is kept is never taken for newer than it is.
+    let rollups = ctx.shared.figures.minutes.done();
     let response = on_one_state::<_, ApiError>(reader, || {
-        let overview = overview(reader, &window, query.text("project"))?;
+        let spans = TotalSpans::of(reader, &window)?;
+        let mut totals = ctx.shared.totals.of(reader, &spans, rollups)?;
+        spans.for_each_open(reader, &mut |series, count, sum| totals.entry(series).or_default().add(count, sum))?;
+        let mut looking = Looking::new(&totals);
+        lists::for_each_series(reader, query.text("project"), &mut |series| looking.add(*series))?;
+        let overview = looking.finish();
+        drop(totals);
         let view = DashboardView {
             period: &window.period,
             from: time(window.from),
@@ -72,16 +80,6 @@ pub(crate) fn show(ctx: &Context, request: &Request) -> Result<Reply, ApiError> 
         Ok(Response::json(200, &view))
     })?;
     Ok(response.into())
-}
-
-fn overview(conn: &Connection, window: &Window, project: Option<&str>) -> rusqlite::Result<Overview> {
-    let mut totals = Totals::default();
-    cells::for_each_total(conn, window, &mut |series, count, sum| {
-        totals.entry(series).or_default().add(count, sum);
-    })?;
-    let mut looking = Looking::new(&totals);
-    lists::for_each_series(conn, project, &mut |series| looking.add(*series))?;
-    Ok(looking.finish())
 }
 
 #[derive(Serialize)]

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::context::Context;
 
 /// 200 with `status` `ok`; 503 while the database cannot be written. Costs no query.
-pub(crate) fn show(ctx: &Context, _request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn show(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
     let shared = &ctx.shared;
     let trouble = shared.writer.trouble();
     let health = shared.figures.health(shared.clock.now());

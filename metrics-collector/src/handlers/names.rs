@@ -21,7 +21,7 @@ struct NamesView {
 }
 
 /// Names with their types, ascending; of a project if one is given.
-pub(crate) fn list(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn list(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let names = lists::names(ctx.reader()?, request.query().text("project"))?;
     let metrics = names.into_iter().map(|(name, kind)| NameView { name, r#type: kind }).collect();
     Ok(Response::json(200, &NamesView { metrics }).into())

@@ -19,7 +19,7 @@ use crate::store::points::Recorded;
 const AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// Stores the batch, whole or not at all, and answers once it is on disk.
-pub(crate) fn create(ctx: &Context, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) fn create(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let once = Once::of(request)?;
     let shared = Arc::clone(&ctx.shared);
     let now = shared.clock.now();

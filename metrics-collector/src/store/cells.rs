@@ -63,24 +63,51 @@ pub(crate) fn for_each<E: From<rusqlite::Error>>(
     Ok(())
 }
 
-/// Calls `each` with series, number of values and their sum: once for a bucket or a stretch of several, so what comes is to be
-/// added up. Long windows are read in hours as far as those go, and begin with the hour they begin in.
-pub(crate) fn for_each_total(
-    conn: &Connection,
-    window: &Window,
-    each: &mut dyn FnMut(SeriesId, u64, f64),
-) -> rusqlite::Result<()> {
-    let minutes_until = pending::first_open(conn, window.to)?.clamp(window.from, window.to);
-    let mut from = window.from;
-    if window.seconds() > TOTALS_IN_MINUTES_UP_TO {
-        from = Resolution::Hour.floor(window.from);
-        let until = hours_until(conn, from, minutes_until)?;
-        rollups::for_each_total(conn, Tier::Hours, from, until, each)?;
-        from = until;
+/// From where to where the totals of a window come from which table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TotalSpans {
+    hours_from: i64,
+    minutes_from: i64,
+    minutes_until: i64,
+    to: i64,
+}
+
+impl TotalSpans {
+    /// Long windows are read in hours as far as those go, and begin with the hour they begin in.
+    pub(crate) fn of(conn: &Connection, window: &Window) -> rusqlite::Result<Self> {
+        let minutes_until = pending::first_open(conn, window.to)?.clamp(window.from, window.to);
+        let (mut hours_from, mut minutes_from) = (window.from, window.from);
+        if window.seconds() > TOTALS_IN_MINUTES_UP_TO {
+            hours_from = Resolution::Hour.floor(window.from);
+            minutes_from = hours_until(conn, hours_from, minutes_until)?;
+        }
+        Ok(Self { hours_from, minutes_from, minutes_until, to: window.to })
     }
-    rollups::for_each_total(conn, Tier::Minutes, from, minutes_until, each)?;
-    let [open, to] = [minutes_until, window.to].map(|second| Timestamp::from_millis(second * 1000));
-    scan::for_each_total(conn, open, to, each)
+
+    /// Calls `each` with series, number of values and their sum of every rollup: what comes is to be added up.
+    pub(crate) fn for_each_closed(
+        &self,
+        conn: &Connection,
+        each: &mut dyn FnMut(SeriesId, u64, f64),
+    ) -> rusqlite::Result<()> {
+        rollups::for_each_total(conn, Tier::Hours, self.hours_from, self.minutes_from, each)?;
+        rollups::for_each_total(conn, Tier::Minutes, self.minutes_from, self.minutes_until, each)
+    }
+
+    /// The same of what is not rolled up.
+    pub(crate) fn for_each_open(
+        &self,
+        conn: &Connection,
+        each: &mut dyn FnMut(SeriesId, u64, f64),
+    ) -> rusqlite::Result<()> {
+        let [open, to] = [self.minutes_until, self.to].map(|second| Timestamp::from_millis(second * 1000));
+        scan::for_each_total(conn, open, to, each)
+    }
+
+    /// Whether the rollups are the same.
+    pub(crate) fn has_same_rollups(&self, other: &Self) -> bool {
+        Self { to: 0, ..*self } == Self { to: 0, ..*other }
+    }
 }
 
 /// The first second that no hour knows. An hour that got late points is nearly right, so only the newest ones are read again.

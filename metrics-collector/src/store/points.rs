@@ -16,6 +16,8 @@ use crate::series::{Key, SeriesId};
 /// apart. 42 bits of time last until the year 2109.
 const SEQUENCE_BITS: u32 = 21;
 const SEQUENCE_MASK: u64 = (1 << SEQUENCE_BITS) - 1;
+/// Ids of its own millisecond that are tried for a point. More in a row are taken only where nearly all are.
+const ATTEMPTS_MAX: u32 = 4;
 const MINUTE_MILLIS: i64 = 60_000;
 const HOUR_SECONDS: i64 = 3600;
 
@@ -135,16 +137,25 @@ impl Ingest {
         let sql = "INSERT OR IGNORE INTO points (id, series, value, dropped) VALUES (?1, ?2, ?3, ?4)";
         let mut statement = tx.prepare_cached(sql)?;
         for (point, series) in batch.points.iter().zip(known) {
-            loop {
+            let mut at = point.at;
+            for attempt in 1_u32.. {
                 let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) & SEQUENCE_MASK;
-                let id = first_id(point.at) | sequence as i64;
+                let id = first_id(at) | sequence as i64;
                 if statement.execute(params![id, series, point.value, point.dropped.as_deref()])? == 1 {
                     break;
+                }
+                if attempt >= ATTEMPTS_MAX {
+                    at = elsewhere_in_second(at, sequence);
                 }
             }
         }
         Ok(true)
     }
+}
+
+/// Any of the second's milliseconds. Clients that send whole seconds put all their points into one, which can become full.
+const fn elsewhere_in_second(at: Timestamp, number: u64) -> Timestamp {
+    Timestamp::from_millis(at.millis().div_euclid(1000) * 1000 + (number % 1000) as i64)
 }
 
 /// Minutes that are closed already are rolled up once more.
@@ -156,4 +167,43 @@ fn mark_late_minutes(tx: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     late.sort_unstable();
     late.dedup();
     late.into_iter().try_for_each(|minute| pending::mark_late(tx, minute))
+}
+
+#[cfg(test)]
+mod tests {
+    use common::testing::TempDir;
+
+    use super::*;
+    use crate::sample::Point;
+    use crate::series::{Series, Type};
+    use crate::store::testing::database_in;
+
+    const AT: Timestamp = Timestamp::from_millis(1_768_903_200_500);
+
+    fn batch(points: usize) -> Batch {
+        let series = Series { name: "a".into(), kind: Type::Gauge, project: String::new(), labels: "{}".into() };
+        let point = Point { key: 7, at: AT, value: 1.0, dropped: None };
+        Batch { points: vec![point; points], new: vec![(7, series, 0)] }
+    }
+
+    #[test]
+    fn a_millisecond_that_is_full_takes_more_in_its_second() {
+        let folder = TempDir::new();
+        let conn = database_in(&folder);
+        conn.execute(
+            "WITH RECURSIVE n(id) AS (SELECT ?1 UNION ALL SELECT id + 1 FROM n LIMIT 2097152)
+             INSERT INTO points (id, series, value) SELECT id, 0, 0 FROM n",
+            [first_id(AT)],
+        )
+        .expect("points");
+        let ingest = Ingest::new(10, SEQUENCE_MASK - 5);
+        let recorded = ingest.record(&conn, AT, &batch(100), None).expect("recorded");
+        assert!(matches!(recorded, Recorded::Stored { count: 100, .. }), "{recorded:?}");
+        let ids = "SELECT count(*), min(id), max(id) FROM points WHERE series > 0";
+        let (count, first, last): (i64, i64, i64) =
+            conn.query_row(ids, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("counted");
+        assert_eq!(count, 100);
+        let second = AT.millis() / 1000;
+        assert_eq!([first, last].map(|id| time_of(id).millis() / 1000), [second, second]);
+    }
 }

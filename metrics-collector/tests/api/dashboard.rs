@@ -5,8 +5,13 @@ use serde_json::{Value, json};
 
 use super::{start, start_with};
 
-fn ago(seconds: i64) -> String {
-    Timestamp::from_millis(Clock::System.now().millis() - seconds * 1000).to_string()
+/// Now, which stays the same for a test: minutes must not change between two of its points.
+fn now() -> i64 {
+    Clock::System.now().millis()
+}
+
+fn before(now: i64, seconds: i64) -> String {
+    Timestamp::from_millis(now - seconds * 1000).to_string()
 }
 
 #[test]
@@ -26,11 +31,11 @@ fn an_empty_database_has_a_dashboard_too() {
 fn requests_have_rate_errors_and_latency() {
     for interval in ["1", "3600"] {
         let collector = start_with(&[("AGGREGATION_INTERVAL", interval), ("RETENTION_RAW", "3")]);
-        let mut points = Vec::new();
+        let (now, mut points) = (now(), Vec::new());
         for number in 1..=200 {
             let labels =
                 json!({"method": "GET", "endpoint": "/x", "status": if number % 10 == 0 { "500" } else { "200" }});
-            let at = ago(100 * 60 - number);
+            let at = before(now, 100 * 60 - number);
             points.push(json!({"name": "http_requests_total", "type": "counter", "value": 1, "labels": labels, "timestamp": at, "project": "shop"}));
             points.push(
                 json!({"name": "http_request_duration_seconds", "type": "histogram", "value": number as f64 / 1000.0,
@@ -63,8 +68,9 @@ fn requests_have_rate_errors_and_latency() {
 #[test]
 fn web_vitals_are_rated_at_their_75th_percentile() {
     let collector = start();
+    let now = now();
     let vital = |name: &str, value: f64, page: &str, source: &str, second: i64| {
-        json!({"name": format!("web_vitals_{name}"), "type": "histogram", "value": value, "timestamp": ago(second),
+        json!({"name": format!("web_vitals_{name}"), "type": "histogram", "value": value, "timestamp": before(now, second),
             "labels": {"source": source, "page": page, "session_id": format!("s{value}")}})
     };
     let points: Vec<Value> = [

@@ -5,6 +5,7 @@
 
 mod dashboard;
 mod docs;
+mod faults;
 mod ingest;
 mod migration;
 mod names;

@@ -150,6 +150,64 @@ fn every_version_of_the_original_opens() {
     }
 }
 
+/// The original has a row for each visitor; here they are one series.
+#[test]
+fn rollups_that_differ_in_a_session_become_one() {
+    let home = TempDir::new();
+    let conn = original(&database_in(&home), 6);
+    let bucket = format!("{}:00:00Z", &ago(5 * 3600)[..13]);
+    // The last one twice, because the original rolled it up twice.
+    for session in (1..=100).chain([100]) {
+        let labels = json!({"page": "/", "session_id": session}).to_string();
+        let sql = "INSERT INTO metrics_aggregated (bucket, resolution, name, labels, count, sum, min, max, avg, p50, p95, p99)
+                   VALUES (?1, 'hour', 'lcp', ?2, 1, ?3, ?3, ?3, ?3, ?3, ?3, ?3)";
+        conn.execute(sql, params![bucket, labels, f64::from(session)]).unwrap();
+    }
+    drop(conn);
+    let row = json!({"bucket": bucket, "labels": {"page": "/"}, "type": "histogram", "count": 100, "sum": 5050.0,
+        "min": 1.0, "max": 100.0, "avg": 50.5, "p50": 50.0, "p95": 95.0, "p99": 99.0});
+    let found = rows(&start_here(home, &[]), "name=lcp&period=24h&resolution=hour");
+    assert_eq!(found.len(), 1, "{found:?}");
+    for (member, value) in row.as_object().unwrap() {
+        assert_eq!(&found[0][member], value, "{member}");
+    }
+}
+
+/// The original's rollups have no project, its single values have; both are of the same minutes.
+#[test]
+fn what_is_there_singly_and_rolled_up_counts_once() {
+    let home = TempDir::new();
+    let conn = original(&database_in(&home), 6);
+    let at = ago(600);
+    let labels = r#"{"b":"2","a":"1"}"#;
+    for (name, projects) in [("one", ["shop", "shop"]), ("two", ["shop", "blog"]), ("none", ["", ""])] {
+        for project in projects {
+            insert_raw(&conn, &at, name, Some(labels), 1.0, "counter");
+            let sql = "UPDATE metrics_raw SET project = nullif(?1, '') WHERE id = last_insert_rowid()";
+            conn.execute(sql, [project]).unwrap();
+        }
+        insert_rollup(&conn, &format!("{}:00Z", &at[..16]), "minute", name, 2, None);
+    }
+    // Half of the values of this one are deleted already.
+    insert_raw(&conn, &at, "half", Some(labels), 1.0, "counter");
+    conn.execute("UPDATE metrics_raw SET project = 'shop' WHERE name = 'half'", []).unwrap();
+    insert_rollup(&conn, &format!("{}:00Z", &at[..16]), "minute", "half", 2, None);
+    drop(conn);
+
+    let collector = start_here(home, &[("AGGREGATION_INTERVAL", "1")]);
+    wait_for("rollups", || (collector.get("/health")["rollup_lag_seconds"].as_i64()? < 60).then_some(()));
+    wait_for("all minutes", || {
+        read(&collector, "SELECT bucket || '' FROM pending WHERE seconds = 60").is_empty().then_some(())
+    });
+    for name in ["one", "two", "none", "half"] {
+        let found = rows(&collector, &format!("name={name}&period=1h&resolution=minute&agg=count"));
+        let count: f64 = found.iter().filter_map(|row| row["value"].as_f64()).sum();
+        assert!((count - 2.0).abs() < 1e-9, "{name}: {found:?}");
+    }
+    let of_shop = rows(&collector, "name=one&period=1h&resolution=minute&project=shop");
+    assert_eq!(of_shop[0]["count"], 2, "{of_shop:?}");
+}
+
 #[test]
 fn a_newer_file_is_refused() {
     let home = TempDir::new();
