@@ -150,10 +150,11 @@ fn merged_minutes(conn: &Connection, span: &Range<i64>, group: &[SeriesId]) -> r
         }
     }
     for minute in span.clone().step_by(SECONDS_PER_MINUTE as usize) {
-        rollups::for_each(conn, Tier::Minutes, minute, [*first, *last], true, &mut |rollup| {
+        rollups::for_each::<rusqlite::Error>(conn, Tier::Minutes, minute, [*first, *last], true, &mut |rollup| {
             if let Some(merged) = merged.get_mut(&rollup.series) {
                 merged.add(&rollup.aggregate, rollup.sketch.as_ref());
             }
+            Ok(())
         })?;
     }
     let rollup = |(series, merged): (SeriesId, Merged)| {
@@ -264,9 +265,17 @@ mod tests {
 
         fn rollup(&self, tier: Tier, bucket: i64, series: SeriesId) -> Option<Aggregate> {
             let mut found = None;
-            rollups::for_each(&self.aggregator.reader, tier, bucket, [series, series], false, &mut |rollup| {
-                found = Some(rollup.aggregate);
-            })
+            rollups::for_each::<rusqlite::Error>(
+                &self.aggregator.reader,
+                tier,
+                bucket,
+                [series, series],
+                false,
+                &mut |rollup| {
+                    found = Some(rollup.aggregate);
+                    Ok(())
+                },
+            )
             .expect("a query");
             found
         }

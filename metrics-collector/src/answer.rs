@@ -10,20 +10,24 @@ use serde_json::value::RawValue;
 use crate::aggregate::{Aggregate, Merged};
 use crate::question::{Agg, Question};
 use crate::series::{SeriesId, Type};
-use crate::store::lists::Member;
+use crate::store::lists::Named;
 use crate::store::rollups::Rollup;
 use crate::window::{Resolution, Window};
 
 /// Rows of one answer: some 1.6 MB. A week of minutes of one series has as many.
 pub(crate) const ROWS_MAX: i64 = 10_080;
+/// Bytes of one answer: labels may be long.
+const BYTES_MAX: usize = 4 << 20;
 
 /// The series of a question, and which of them become one.
-pub(crate) struct Plan {
+pub(crate) struct Plan<'q> {
+    question: &'q Question,
     groups: Vec<Group>,
+    /// Groups of several series, in the order of their labels.
+    merged: BTreeMap<(Type, String), Vec<SeriesId>>,
+    label_bytes: usize,
     /// By series: its type and its place among the groups.
     members: BTreeMap<SeriesId, (Type, usize)>,
-    agg: Option<Agg>,
-    merges: bool,
 }
 
 struct Group {
@@ -32,28 +36,48 @@ struct Group {
     labels: Box<RawValue>,
 }
 
-impl Plan {
-    /// Refuses a figure that a type of the metric does not have.
-    pub(crate) fn new(question: &Question, series: Vec<Member>) -> Result<Self, Invalid> {
-        let mut plan =
-            Self { groups: Vec::new(), members: BTreeMap::new(), agg: question.agg, merges: question.merges() };
-        // Groups are answered in the order of their labels, others in that of their ids.
-        let mut merged: BTreeMap<(Type, String), Vec<SeriesId>> = BTreeMap::new();
-        for Member { id, kind, labels } in series {
-            let Some(group) = question.group_of(&labels) else { continue };
-            if let Some(agg) = question.agg {
-                agg.check(kind)?;
-            }
-            if plan.merges {
-                merged.entry((kind, group)).or_default().push(id);
-            } else {
-                plan.add_group(kind, &labels, [id]);
-            }
+impl<'q> Plan<'q> {
+    /// Without series.
+    pub(crate) fn new(question: &'q Question) -> Self {
+        Self { question, groups: Vec::new(), merged: BTreeMap::new(), label_bytes: 0, members: BTreeMap::new() }
+    }
+
+    /// Adds a series, if it is asked for. Refuses a figure that a type of the metric does not have, and more series than an
+    /// answer has room for.
+    pub(crate) fn add(&mut self, Named { id, kind, labels, .. }: Named<'_>) -> Result<(), Invalid> {
+        let Some(group) = self.question.group_of(labels) else { return Ok(()) };
+        if let Some(agg) = self.question.agg {
+            agg.check(kind)?;
         }
-        for ((kind, labels), ids) in merged {
-            plan.add_group(kind, &labels, ids);
+        if !self.question.merges() {
+            self.note(labels)?;
+            self.add_group(kind, labels, [id]);
+            return Ok(());
         }
-        Ok(plan)
+        let group = (kind, group);
+        if let Some(series) = self.merged.get_mut(&group) {
+            series.push(id);
+            return Ok(());
+        }
+        self.note(&group.1)?;
+        self.merged.insert(group, vec![id]);
+        Ok(())
+    }
+
+    fn note(&mut self, labels: &str) -> Result<(), Invalid> {
+        self.label_bytes += labels.len();
+        if self.groups.len() + self.merged.len() >= ROWS_MAX as usize {
+            return Err(too_long(&format!("{ROWS_MAX} rows, this has more series")));
+        }
+        if self.label_bytes > BYTES_MAX { Err(too_large()) } else { Ok(()) }
+    }
+
+    /// Groups are answered in the order of their labels, others in that of their ids.
+    pub(crate) fn finish(mut self) -> Self {
+        for ((kind, labels), ids) in std::mem::take(&mut self.merged) {
+            self.add_group(kind, &labels, ids);
+        }
+        self
     }
 
     fn add_group(&mut self, kind: Type, labels: &str, series: impl IntoIterator<Item = SeriesId>) {
@@ -71,7 +95,7 @@ impl Plan {
 
     /// Whether merging takes sketches.
     pub(crate) fn needs_sketches(&self) -> bool {
-        self.merges && self.agg.is_none_or(Agg::needs_sketches)
+        self.question.merges() && self.question.agg.is_none_or(Agg::needs_sketches)
     }
 
     /// The window to answer for: in hours where there would be too many minutes, unless minutes are asked for.
@@ -84,62 +108,77 @@ impl Plan {
         if is_free && rows(&hours) <= ROWS_MAX {
             return Ok(hours);
         }
-        Err(Invalid::new(format!("expected an answer of at most {ROWS_MAX} rows, this has up to {}", rows(&window)))
-            .because("ask for a shorter period, a coarser resolution, fewer labels, or for agg or group_by"))
+        Err(too_long(&format!("{ROWS_MAX} rows, this has up to {}", rows(&window))))
     }
+}
+
+fn too_long(than: &str) -> Invalid {
+    Invalid::new(format!("expected an answer of at most {than}"))
+        .because("ask for a shorter period, a coarser resolution, fewer labels, or for agg or group_by")
+}
+
+fn too_large() -> Invalid {
+    too_long(&format!("{} MB, this is longer", BYTES_MAX >> 20))
 }
 
 /// Rows in the making: rollups go in by bucket, rows come out.
 pub(crate) struct Rows<'p> {
-    plan: &'p Plan,
+    plan: &'p Plan<'p>,
     resolution: Resolution,
     /// What of the newest bucket is over.
     now: i64,
     bucket: i64,
     merged: BTreeMap<usize, Merged>,
-    /// A JSON array, not closed yet.
+    /// An array in a JSON object, both not closed yet.
     json: Vec<u8>,
 }
 
 impl<'p> Rows<'p> {
-    pub(crate) fn new(plan: &'p Plan, resolution: Resolution, now: Timestamp) -> Self {
+    /// The rows come behind these members, as their `data`.
+    pub(crate) fn new(plan: &'p Plan<'p>, members: &impl Serialize, resolution: Resolution, now: Timestamp) -> Self {
         let now = now.millis().div_euclid(1000);
-        Self { plan, resolution, now, bucket: i64::MIN, merged: BTreeMap::new(), json: b"[".to_vec() }
+        // Our own types always serialise.
+        let mut json = serde_json::to_vec(members).unwrap_or_default();
+        json.pop();
+        json.extend_from_slice(b",\"data\":[");
+        Self { plan, resolution, now, bucket: i64::MIN, merged: BTreeMap::new(), json }
     }
 
-    /// Buckets come ascending.
-    pub(crate) fn add(&mut self, bucket: i64, rollup: &Rollup) {
-        let Some((kind, place)) = self.plan.members.get(&rollup.series).copied() else { return };
-        if !self.plan.merges {
+    /// Buckets come ascending. Refuses what gets too long.
+    pub(crate) fn add(&mut self, bucket: i64, rollup: &Rollup) -> Result<(), Invalid> {
+        let Some((kind, place)) = self.plan.members.get(&rollup.series).copied() else { return Ok(()) };
+        if !self.plan.question.merges() {
             return self.write(bucket, place, &rollup.aggregate);
         }
         if bucket != self.bucket {
-            self.flush();
+            self.flush()?;
             self.bucket = bucket;
         }
         let merged = self.merged.entry(place).or_insert_with(|| Merged::new(kind));
         merged.add(&rollup.aggregate, rollup.sketch.as_ref());
+        Ok(())
     }
 
-    /// The whole array.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.flush();
-        self.json.push(b']');
-        self.json
+    /// The whole object.
+    pub(crate) fn finish(mut self) -> Result<Vec<u8>, Invalid> {
+        self.flush()?;
+        self.json.extend_from_slice(b"]}");
+        Ok(self.json)
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> Result<(), Invalid> {
         for (place, merged) in std::mem::take(&mut self.merged) {
             if let Some(aggregate) = merged.aggregate() {
-                self.write(self.bucket, place, &aggregate);
+                self.write(self.bucket, place, &aggregate)?;
             }
         }
+        Ok(())
     }
 
-    fn write(&mut self, bucket: i64, place: usize, aggregate: &Aggregate) {
+    fn write(&mut self, bucket: i64, place: usize, aggregate: &Aggregate) -> Result<(), Invalid> {
         let group = &self.plan.groups[place];
         let at = Timestamp::from_millis(bucket * 1000).to_string();
-        let figures = match self.plan.agg {
+        let figures = match self.plan.question.agg {
             None => Figures::All(All::from(aggregate)),
             Some(agg) => {
                 let seconds = self.resolution.seconds().min(self.now - bucket);
@@ -147,11 +186,12 @@ impl<'p> Rows<'p> {
             }
         };
         let row = Row { bucket: &at, r#type: group.kind.name(), labels: &group.labels, figures };
-        if self.json.len() > 1 {
+        if self.json.last() != Some(&b'[') {
             self.json.push(b',');
         }
         // Writing to a Vec cannot fail, and our own types always serialise.
         let _ = serde_json::to_writer(&mut self.json, &row);
+        if self.json.len() > BYTES_MAX { Err(too_large()) } else { Ok(()) }
     }
 }
 
@@ -201,17 +241,29 @@ mod tests {
     use crate::aggregate::exactly;
 
     fn answer(query: &str, series: &[(Type, &str)], values: &[(i64, SeriesId, &[f64])]) -> Value {
-        let question = Question::parse(&Query::parse(query).expect("a query")).expect("a question");
-        let members =
-            (1..).zip(series).map(|(id, (kind, labels))| Member { id, kind: *kind, labels: (*labels).into() });
-        let plan = Plan::new(&question, members.collect()).expect("a plan");
-        let mut rows = Rows::new(&plan, Resolution::Minute, Timestamp::from_millis(90_000));
+        let question = ask(query);
+        let plan = plan(&question, series).expect("a plan");
+        let mut rows = Rows::new(&plan, &json!({"name": "a"}), Resolution::Minute, Timestamp::from_millis(90_000));
         for (bucket, series, values) in values {
             let Some((kind, _)) = plan.members.get(series) else { continue };
             let (aggregate, sketch) = exactly(*kind, values.len() as u64, values.iter().copied()).expect("values");
-            rows.add(*bucket, &Rollup { series: *series, aggregate, sketch });
+            rows.add(*bucket, &Rollup { series: *series, aggregate, sketch }).expect("not too long");
         }
-        serde_json::from_slice(&rows.finish()).expect("JSON")
+        let mut object: Value = serde_json::from_slice(&rows.finish().expect("not too long")).expect("JSON");
+        assert_eq!(object["name"], "a");
+        object["data"].take()
+    }
+
+    fn ask(query: &str) -> Question {
+        Question::parse(&Query::parse(query).expect("a query")).expect("a question")
+    }
+
+    fn plan<'q>(question: &'q Question, series: &[(Type, &str)]) -> Result<Plan<'q>, Invalid> {
+        let mut plan = Plan::new(question);
+        for (id, (kind, labels)) in (1..).zip(series) {
+            plan.add(Named { id, name: "a", kind: *kind, labels })?;
+        }
+        Ok(plan.finish())
     }
 
     const SERIES: [(Type, &str); 3] = [
@@ -254,8 +306,36 @@ mod tests {
         let series = [(Type::Counter, "{}"), (Type::Gauge, "{}")];
         let rows = answer("name=a&agg=sum", &series, &[(0, 1, &[1.0]), (0, 2, &[2.0])]);
         assert_eq!((&rows[0]["type"], &rows[1]["type"]), (&json!("counter"), &json!("gauge")));
-        let question = Question::parse(&Query::parse("name=a&agg=p95").expect("a query")).expect("a question");
-        let members = vec![Member { id: 1, kind: Type::Gauge, labels: "{}".into() }];
-        assert!(Plan::new(&question, members).is_err());
+        assert!(plan(&ask("name=a&agg=p95"), &[(Type::Gauge, "{}")]).is_err());
+    }
+
+    #[test]
+    fn what_gets_too_long_is_refused_before_it_is_held() {
+        let refused = |query: &str, series: usize, label: usize| {
+            let labels: Vec<String> =
+                (0..series).map(|n| json!({"x": format!("{n:0label$}"), "y": 1}).to_string()).collect();
+            let series: Vec<(Type, &str)> = labels.iter().map(|labels| (Type::Gauge, labels.as_str())).collect();
+            plan(&ask(query), &series).err().map(|invalid| invalid.detail)
+        };
+        let rows = Some("expected an answer of at most 10080 rows, this has more series".to_owned());
+        let bytes = Some("expected an answer of at most 4 MB, this is longer".to_owned());
+        for (query, series, label, expected) in [
+            ("name=a", 10_080, 1, None),
+            ("name=a", 10_081, 1, rows.clone()),
+            ("name=a&group_by=x", 10_081, 1, rows),
+            ("name=a&group_by=y", 10_081, 1, None),
+            ("name=a", 5000, 1000, bytes.clone()),
+            ("name=a&group_by=x", 5000, 1000, bytes.clone()),
+            ("name=a&agg=max", 5000, 1000, None),
+        ] {
+            assert_eq!(refused(query, series, label), expected, "{query} {series}");
+        }
+        let (question, long) = (ask("name=a"), json!({"x": "x".repeat(4000)}).to_string());
+        let plan = plan(&question, &[(Type::Gauge, &long)]).expect("a plan");
+        let mut rows = Rows::new(&plan, &json!({"name": "a"}), Resolution::Minute, Timestamp::from_millis(0));
+        let (aggregate, sketch) = exactly(Type::Gauge, 1, std::iter::once(1.0)).expect("a value");
+        let rollup = Rollup { series: 1, aggregate, sketch };
+        let refused = (0..1100).find_map(|bucket| rows.add(bucket * 60, &rollup).err());
+        assert_eq!(refused.map(|invalid| invalid.detail), bytes);
     }
 }

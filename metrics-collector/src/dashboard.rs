@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use common::json::Invalid;
 use serde_json::Value;
 
 use crate::aggregate::Merged;
+use crate::answer::ROWS_MAX;
 use crate::series::{SeriesId, Type};
 use crate::store::cells::Wanted;
 use crate::store::lists::Named;
@@ -95,47 +97,66 @@ struct Page {
     views: u64,
 }
 
-impl Overview {
+/// Series on their way to an [`Overview`]. Of their labels only the pages are kept, each once.
+pub(crate) struct Looking<'t> {
+    totals: &'t Totals,
+    overview: Overview,
+    by_metric: BTreeMap<(String, Type), Total>,
+    vitals: Vec<(SeriesId, Vital, usize)>,
+    /// By name: its place among the views.
+    pages: BTreeMap<String, usize>,
+    views: Vec<u64>,
+}
+
+impl<'t> Looking<'t> {
+    /// Without series.
+    pub(crate) fn new(totals: &'t Totals) -> Self {
+        let (overview, by_metric, pages) = (Overview::default(), BTreeMap::new(), BTreeMap::new());
+        Self { totals, overview, by_metric, vitals: Vec::new(), pages, views: Vec::new() }
+    }
+
     /// Series without values in the period do not count.
-    pub(crate) fn new(series: impl IntoIterator<Item = Named>, totals: &Totals) -> Self {
-        let mut overview = Self::default();
-        let mut by_metric: BTreeMap<(String, Type), Total> = BTreeMap::new();
-        let mut vitals = Vec::new();
-        for Named { id, name, kind, labels } in series {
-            let Some(Total { count, sum }) = totals.get(&id).copied() else { continue };
-            overview.datapoints = overview.datapoints.saturating_add(count);
-            if let Some(part) = request_part(&name, kind, &labels) {
-                overview.requests.insert(id, part);
-            }
-            if let Some((vital, page)) = vital_of(&name, kind, &labels) {
-                vitals.push((id, vital, page, count));
-            }
-            by_metric.entry((name, kind)).or_default().add(count, sum);
+    pub(crate) fn add(&mut self, Named { id, name, kind, labels }: Named<'_>) {
+        let Some(Total { count, sum }) = self.totals.get(&id).copied() else { return };
+        self.overview.datapoints = self.overview.datapoints.saturating_add(count);
+        if let Some(part) = request_part(name, kind, labels) {
+            self.overview.requests.insert(id, part);
         }
-        overview.rank_pages(&vitals);
+        if let Some((vital, page)) = vital_of(name, kind, labels) {
+            let place = *self.pages.entry(page).or_insert(self.views.len());
+            if place == self.views.len() {
+                self.views.push(0);
+            }
+            self.views[place] += if vital == Vital::Lcp { count } else { 0 };
+            self.vitals.push((id, vital, place));
+        }
+        self.by_metric.entry((name.to_owned(), kind)).or_default().add(count, sum);
+    }
+
+    /// All that the totals tell.
+    pub(crate) fn finish(self) -> Overview {
+        let Self { mut overview, by_metric, vitals, pages, views, .. } = self;
+        let mut pages: Vec<(String, usize)> = pages.into_iter().collect();
+        // Equal ones stay in the order of their names, here and below.
+        pages.sort_by_key(|(_, place)| std::cmp::Reverse(views[*place]));
+        pages.truncate(PAGES_MAX);
+        let mut ranks = vec![pages.len(); views.len()];
+        for (rank, (_, place)) in pages.iter().enumerate() {
+            ranks[*place] = rank;
+        }
+        overview.vitals = vitals.into_iter().map(|(id, vital, place)| (id, (vital, ranks[place]))).collect();
+        overview.pages = pages.into_iter().map(|(name, place)| Page { name, views: views[place] }).collect();
         let mut names: Vec<&String> = by_metric.keys().map(|(name, _)| name).collect();
         names.dedup();
         overview.distinct_metrics = names.len();
         overview.top = by_metric.into_iter().map(|((name, kind), total)| Top { name, kind, total }).collect();
-        // Equal ones stay in the order of their names.
         overview.top.sort_by_key(|top| std::cmp::Reverse(top.total.count));
         overview.top.truncate(TOP_MAX);
         overview
     }
+}
 
-    fn rank_pages(&mut self, vitals: &[(SeriesId, Vital, String, u64)]) {
-        let mut views: BTreeMap<&str, u64> = BTreeMap::new();
-        for (_, vital, page, count) in vitals {
-            *views.entry(page).or_default() += if *vital == Vital::Lcp { *count } else { 0 };
-        }
-        let mut pages: Vec<Page> = views.into_iter().map(|(name, views)| Page { name: name.into(), views }).collect();
-        pages.sort_by_key(|page| std::cmp::Reverse(page.views));
-        pages.truncate(PAGES_MAX);
-        let place = |name: &str| pages.iter().position(|page| page.name == name).unwrap_or(pages.len());
-        self.vitals = vitals.iter().map(|(id, vital, page, _)| (*id, (*vital, place(page)))).collect();
-        self.pages = pages;
-    }
-
+impl Overview {
     /// The series of requests and durations.
     pub(crate) fn wanted_for_requests(&self) -> Wanted {
         let kind = |part: &RequestPart| if *part == RequestPart::Durations { Type::Histogram } else { Type::Counter };
@@ -174,72 +195,107 @@ fn label(labels: &str, name: &str) -> Option<String> {
     }
 }
 
-/// A bucket of the chart of requests, or all of them together.
+/// Requests, those of them that failed, and how long they took.
 #[derive(Debug)]
-pub(crate) struct Requests {
-    /// The first second.
-    pub(crate) bucket: i64,
-    pub(crate) all: f64,
+struct Requests {
+    all: f64,
     /// Among the requests.
-    pub(crate) errors: f64,
-    pub(crate) durations: Merged,
+    errors: f64,
+    durations: Merged,
 }
 
 impl Requests {
-    fn new(bucket: i64) -> Self {
-        Self { bucket, all: 0.0, errors: 0.0, durations: Merged::new(Type::Histogram) }
+    fn new() -> Self {
+        Self { all: 0.0, errors: 0.0, durations: Merged::new(Type::Histogram) }
     }
 
     fn add(&mut self, part: RequestPart, rollup: &Rollup) {
-        let sum = rollup.aggregate.sum;
-        match part {
-            RequestPart::Requests => self.all += sum,
-            RequestPart::Errors => {
-                self.all += sum;
-                self.errors += sum;
-            }
-            RequestPart::Durations => self.durations.add(&rollup.aggregate, rollup.sketch.as_ref()),
+        let requests = if part == RequestPart::Durations { 0.0 } else { rollup.aggregate.sum };
+        let errors = if part == RequestPart::Errors { requests } else { 0.0 };
+        self.count(requests, errors);
+        if part == RequestPart::Durations {
+            self.durations.add(&rollup.aggregate, rollup.sketch.as_ref());
         }
     }
 
+    fn count(&mut self, all: f64, errors: f64) {
+        self.all = (self.all + all).clamp(f64::MIN, f64::MAX);
+        self.errors = (self.errors + errors).clamp(f64::MIN, f64::MAX);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.count(other.all, other.errors);
+        self.durations.merge(&other.durations);
+    }
+
+    fn figures(&self) -> RequestFigures {
+        let percentiles = self.durations.aggregate().and_then(|all| all.percentiles);
+        let latency = percentiles.map_or([None; 3], |all| [all.p50, all.p95, all.p99].map(Some));
+        RequestFigures { all: self.all, errors: self.errors, latency }
+    }
+}
+
+/// What requests come to, in a bucket or in all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RequestFigures {
+    pub(crate) all: f64,
+    pub(crate) errors: f64,
+    /// p50, p95, p99.
+    pub(crate) latency: [Option<f64>; 3],
+}
+
+impl RequestFigures {
     /// None without requests.
     pub(crate) fn error_rate(&self) -> Option<f64> {
         (self.all > 0.0).then(|| self.errors / self.all)
     }
 }
 
-/// Requests over time.
+/// Requests over time. Of a bucket that is over only the figures are kept: its sketch may be large.
 pub(crate) struct RequestChart<'o> {
     overview: &'o Overview,
-    pub(crate) buckets: Vec<Requests>,
+    all: Requests,
+    bucket: i64,
+    current: Option<Requests>,
+    buckets: Vec<(i64, RequestFigures)>,
 }
 
 impl<'o> RequestChart<'o> {
     pub(crate) fn new(overview: &'o Overview) -> Self {
-        Self { overview, buckets: Vec::new() }
+        Self { overview, all: Requests::new(), bucket: i64::MIN, current: None, buckets: Vec::new() }
     }
 
-    /// Buckets come ascending.
-    pub(crate) fn add(&mut self, bucket: i64, rollup: &Rollup) {
-        let Some(part) = self.overview.requests.get(&rollup.series).copied() else { return };
-        if self.buckets.last().is_none_or(|last| last.bucket != bucket) {
-            self.buckets.push(Requests::new(bucket));
+    /// Buckets come ascending. Refuses more than an answer has room for.
+    pub(crate) fn add(&mut self, bucket: i64, rollup: &Rollup) -> Result<(), Invalid> {
+        let Some(part) = self.overview.requests.get(&rollup.series).copied() else { return Ok(()) };
+        if bucket != self.bucket {
+            self.flush()?;
+            self.bucket = bucket;
         }
-        if let Some(last) = self.buckets.last_mut() {
-            last.add(part, rollup);
-        }
+        self.current.get_or_insert_with(Requests::new).add(part, rollup);
+        Ok(())
     }
 
-    /// All buckets together.
-    pub(crate) fn all(&self) -> Requests {
-        let mut all = Requests::new(0);
-        for bucket in &self.buckets {
-            all.all += bucket.all;
-            all.errors += bucket.errors;
-            all.durations.merge(&bucket.durations);
-        }
-        all
+    fn flush(&mut self) -> Result<(), Invalid> {
+        let Some(current) = self.current.take() else { return Ok(()) };
+        self.buckets.push((self.bucket, current.figures()));
+        self.all.merge(&current);
+        check_length(self.buckets.len())
     }
+
+    /// All buckets together, and the first second and the figures of each.
+    pub(crate) fn finish(mut self) -> Result<(RequestFigures, Vec<(i64, RequestFigures)>), Invalid> {
+        self.flush()?;
+        Ok((self.all.figures(), self.buckets))
+    }
+}
+
+fn check_length(buckets: usize) -> Result<(), Invalid> {
+    if buckets as i64 <= ROWS_MAX {
+        return Ok(());
+    }
+    Err(Invalid::new(format!("expected a dashboard of at most {ROWS_MAX} buckets, this has more"))
+        .because("ask for a shorter period or a coarser resolution"))
 }
 
 /// Average, 75th percentile and number of a vital's values.
@@ -288,33 +344,35 @@ impl<'o> VitalChart<'o> {
         Self { overview, all: no_vitals(), pages, bucket: i64::MIN, current: no_vitals(), buckets: Vec::new() }
     }
 
-    /// Buckets come ascending.
-    pub(crate) fn add(&mut self, bucket: i64, rollup: &Rollup) {
-        let Some((vital, page)) = self.overview.vitals.get(&rollup.series).copied() else { return };
+    /// Buckets come ascending. Refuses more than an answer has room for.
+    pub(crate) fn add(&mut self, bucket: i64, rollup: &Rollup) -> Result<(), Invalid> {
+        let Some((vital, page)) = self.overview.vitals.get(&rollup.series).copied() else { return Ok(()) };
         if bucket != self.bucket {
-            self.flush();
+            self.flush()?;
             self.bucket = bucket;
         }
         for all in [Some(&mut self.current), self.pages.get_mut(page)].into_iter().flatten() {
             all[vital as usize].add(&rollup.aggregate, rollup.sketch.as_ref());
         }
+        Ok(())
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> Result<(), Invalid> {
         let figures = figures(&self.current);
         if figures.iter().any(|figures| figures.count > 0) {
             self.buckets.push((self.bucket, figures));
             let current = std::mem::replace(&mut self.current, no_vitals());
             self.all.iter_mut().zip(&current).for_each(|(all, bucket)| all.merge(bucket));
         }
+        check_length(self.buckets.len())
     }
 
     /// All figures.
-    pub(crate) fn finish(mut self) -> Vitals<'o> {
-        self.flush();
+    pub(crate) fn finish(mut self) -> Result<Vitals<'o>, Invalid> {
+        self.flush()?;
         let pages = self.overview.pages.iter().zip(&self.pages);
         let pages = pages.map(|(page, merged)| (page.name.as_str(), page.views, figures(merged)));
-        Vitals { all: figures(&self.all), pages: pages.collect(), buckets: self.buckets }
+        Ok(Vitals { all: figures(&self.all), pages: pages.collect(), buckets: self.buckets })
     }
 }
 
@@ -331,8 +389,14 @@ mod tests {
     use super::*;
     use crate::aggregate::exactly;
 
-    fn named(id: SeriesId, name: &str, kind: Type, labels: &str) -> Named {
-        Named { id, name: name.into(), kind, labels: labels.into() }
+    const fn named<'a>(id: SeriesId, name: &'a str, kind: Type, labels: &'a str) -> Named<'a> {
+        Named { id, name, kind, labels }
+    }
+
+    fn overview<'a>(series: impl IntoIterator<Item = Named<'a>>, totals: &Totals) -> Overview {
+        let mut looking = Looking::new(totals);
+        series.into_iter().for_each(|series| looking.add(series));
+        looking.finish()
     }
 
     fn rollup(series: SeriesId, kind: Type, values: &[f64]) -> Rollup {
@@ -353,7 +417,7 @@ mod tests {
             named(4, "a", Type::Counter, "{}"),
             named(5, "silent", Type::Counter, "{}"),
         ];
-        let overview = Overview::new(series, &totals(&[(1, 2, 5.0), (2, 1, 1.0), (3, 1, 7.0), (4, 1, 1.0)]));
+        let overview = overview(series, &totals(&[(1, 2, 5.0), (2, 1, 1.0), (3, 1, 7.0), (4, 1, 1.0)]));
         assert_eq!((overview.datapoints, overview.distinct_metrics), (5, 2));
         let top: Vec<_> =
             overview.top.iter().map(|top| (top.name.as_str(), top.kind, top.total.count, top.total.sum)).collect();
@@ -368,7 +432,7 @@ mod tests {
             named(3, DURATIONS, Type::Histogram, "{}"),
             named(4, REQUESTS, Type::Gauge, "{}"),
         ];
-        let overview = Overview::new(series, &totals(&[(1, 1, 1.0), (2, 1, 1.0), (3, 1, 1.0), (4, 1, 1.0)]));
+        let overview = overview(series, &totals(&[(1, 1, 1.0), (2, 1, 1.0), (3, 1, 1.0), (4, 1, 1.0)]));
         assert_eq!(overview.wanted_for_requests().len(), 3);
         let mut chart = RequestChart::new(&overview);
         for (bucket, series, kind, values) in [
@@ -377,29 +441,31 @@ mod tests {
             (60, 1, Type::Counter, &[4.0]),
             (60, 3, Type::Histogram, &[0.1, 0.2, 0.3]),
         ] {
-            chart.add(bucket, &rollup(series, kind, values));
+            chart.add(bucket, &rollup(series, kind, values)).expect("not too long");
         }
-        assert_eq!(chart.all().error_rate(), Some(0.125));
-        assert_eq!(chart.buckets.iter().map(Requests::error_rate).collect::<Vec<_>>(), [Some(0.25), Some(0.0)]);
-        assert_eq!((chart.buckets[0].durations.count(), chart.buckets[1].durations.count()), (0, 3));
+        let (all, buckets) = chart.finish().expect("not too long");
+        assert_eq!((all.error_rate(), all.latency), (Some(0.125), [Some(0.2), Some(0.3), Some(0.3)]));
+        let seen: Vec<_> = buckets.iter().map(|(second, figures)| (*second, figures.error_rate())).collect();
+        assert_eq!(seen, [(0, Some(0.25)), (60, Some(0.0))]);
+        assert_eq!((buckets[0].1.latency, buckets[1].1.latency), ([None; 3], all.latency));
     }
 
     #[test]
     fn vitals_are_those_of_browsers_by_time_and_page() {
-        let page = |page: &str| format!(r#"{{"page":"{page}","source":"browser"}}"#);
+        let page = r#"{"page":"/a","source":"browser"}"#;
         let series = [
-            named(1, "web_vitals_lcp", Type::Histogram, &page("/a")),
+            named(1, "web_vitals_lcp", Type::Histogram, page),
             named(2, "web_vitals_lcp", Type::Histogram, r#"{"source":"browser"}"#),
-            named(3, "web_vitals_cls", Type::Histogram, &page("/a")),
+            named(3, "web_vitals_cls", Type::Histogram, page),
             named(4, "web_vitals_lcp", Type::Histogram, r#"{"page":"/a"}"#),
         ];
-        let overview = Overview::new(series, &totals(&[(1, 2, 0.0), (2, 3, 0.0), (3, 1, 0.0), (4, 9, 0.0)]));
+        let overview = overview(series, &totals(&[(1, 2, 0.0), (2, 3, 0.0), (3, 1, 0.0), (4, 9, 0.0)]));
         assert_eq!(overview.wanted_for_vitals().len(), 3);
         let mut chart = VitalChart::new(&overview);
-        chart.add(0, &rollup(1, Type::Histogram, &[1000.0, 2000.0]));
-        chart.add(0, &rollup(3, Type::Histogram, &[0.0]));
-        chart.add(60, &rollup(2, Type::Histogram, &[3000.0, 3000.0, 3000.0]));
-        let Vitals { all, buckets, pages } = chart.finish();
+        chart.add(0, &rollup(1, Type::Histogram, &[1000.0, 2000.0])).expect("not too long");
+        chart.add(0, &rollup(3, Type::Histogram, &[0.0])).expect("not too long");
+        chart.add(60, &rollup(2, Type::Histogram, &[3000.0, 3000.0, 3000.0])).expect("not too long");
+        let Vitals { all, buckets, pages } = chart.finish().expect("not too long");
         assert_eq!((all[0].count, all[0].avg, all[1].count, all[2].avg), (5, Some(2400.0), 0, Some(0.0)));
         assert!(all[0].p75.is_some_and(|p75| (p75 - 3000.0).abs() < 30.0));
         assert_eq!(
@@ -413,12 +479,37 @@ mod tests {
     #[test]
     fn pages_beyond_the_first_count_in_all_only() {
         let name = |id: SeriesId| format!(r#"{{"page":"/{id:02}","source":"browser"}}"#);
-        let series = (1..=25).map(|id| named(id, "web_vitals_lcp", Type::Histogram, &name(id)));
+        let labels: Vec<String> = (1..=25).map(name).collect();
+        let series = (1..).zip(&labels).map(|(id, labels)| named(id, "web_vitals_lcp", Type::Histogram, labels));
         let counts: Vec<_> = (1..=25).map(|id| (id, id as u64, 0.0)).collect();
-        let overview = Overview::new(series, &totals(&counts));
+        let overview = overview(series, &totals(&counts));
         let mut chart = VitalChart::new(&overview);
-        (1..=25).for_each(|id| chart.add(0, &rollup(id, Type::Histogram, &[1.0])));
-        let Vitals { all, pages, .. } = chart.finish();
+        for id in 1..=25 {
+            chart.add(0, &rollup(id, Type::Histogram, &[1.0])).expect("not too long");
+        }
+        let Vitals { all, pages, .. } = chart.finish().expect("not too long");
         assert_eq!((all[0].count, pages.len(), pages[0].0, pages[19].0), (25, 20, "/25", "/06"));
+    }
+
+    #[test]
+    fn what_gets_too_long_is_refused() {
+        let series = [
+            named(1, "web_vitals_lcp", Type::Histogram, r#"{"source":"browser"}"#),
+            named(2, REQUESTS, Type::Counter, "{}"),
+        ];
+        let overview = overview(series, &totals(&[(1, 1, 0.0), (2, 1, 0.0)]));
+        let (mut vitals, mut requests) = (VitalChart::new(&overview), RequestChart::new(&overview));
+        let (vital, request) = (rollup(1, Type::Histogram, &[1.0]), rollup(2, Type::Counter, &[1.0]));
+        for bucket in 0..ROWS_MAX {
+            vitals.add(bucket, &vital).and(requests.add(bucket, &request)).expect("not too long");
+        }
+        let refused = [
+            vitals.add(ROWS_MAX, &vital).and_then(|()| vitals.finish().map(|_| ())),
+            requests.add(ROWS_MAX, &request).and_then(|()| requests.finish().map(|_| ())),
+        ];
+        for refused in refused {
+            let detail = refused.expect_err("too long").detail;
+            assert_eq!(detail, "expected a dashboard of at most 10080 buckets, this has more");
+        }
     }
 }

@@ -5,13 +5,17 @@ use common::http::error::ApiError;
 use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
-use serde::Serialize;
+use common::json::Invalid;
+use rusqlite::Connection;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
-use crate::dashboard::{Overview, PerVital, RequestChart, Requests, Top, VitalChart, Vitals};
-use crate::store::cells::TotalSpans;
-use crate::store::{cells, lists, on_one_state};
+use crate::dashboard::{Looking, Overview, PerVital, RequestChart, RequestFigures, Top, VitalChart, Vitals};
+use crate::store::cells::{self, Reading, TotalSpans, Wanted};
+use crate::store::rollups::Rollup;
+use crate::store::{lists, on_one_state};
 use crate::vitals::Vital;
 use crate::window::{Resolution, Window};
 
@@ -28,9 +32,9 @@ struct DashboardView<'a> {
     summary: Value,
     top_metrics: Vec<TopView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    requests: Option<Value>,
+    requests: Option<RequestsView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    web_vitals: Option<Value>,
+    web_vitals: Option<VitalsView<'a>>,
 }
 
 #[derive(Serialize)]
@@ -51,7 +55,6 @@ impl<'a> From<&'a Top> for TopView<'a> {
 pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let (query, now) = (request.query(), ctx.shared.clock.now());
     let window = Window::parse(query, now, ctx.shared.retention.minutes)?;
-    let project = query.text("project");
     let reader = ctx.reader()?;
     // Before that state, so that what is kept is never taken for newer than it is.
     let rollups = ctx.shared.figures.minutes.done();
@@ -59,13 +62,9 @@ pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiErr
         let spans = TotalSpans::of(reader, &window)?;
         let mut totals = ctx.shared.totals.of(reader, &spans, rollups)?;
         spans.for_each_open(reader, &mut |series, count, sum| totals.entry(series).or_default().add(count, sum))?;
-        let mut series = Vec::new();
-        lists::for_each_series(reader, project, &mut |one| {
-            if totals.contains_key(&one.id) {
-                series.push(one);
-            }
-        })?;
-        let overview = Overview::new(series, &totals);
+        let mut looking = Looking::new(&totals);
+        lists::for_each_series(reader, query.text("project"), &mut |series| looking.add(*series))?;
+        let overview = looking.finish();
         drop(totals);
         let view = DashboardView {
             period: &window.period,
@@ -83,67 +82,94 @@ pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiErr
     Ok(response.into())
 }
 
+#[derive(Serialize)]
+struct RequestsView {
+    #[serde(flatten)]
+    all: RequestView,
+    latency_unit: &'static str,
+    resolution: &'static str,
+    timeseries: Vec<RequestView>,
+}
+
+#[derive(Serialize)]
+struct RequestView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bucket: Option<String>,
+    count: f64,
+    per_second: f64,
+    errors: f64,
+    error_rate: Option<f64>,
+    p50: Option<f64>,
+    p95: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl RequestView {
+    fn new(bucket: Option<i64>, figures: &RequestFigures, seconds: i64) -> Self {
+        let [p50, p95, p99] = figures.latency;
+        Self {
+            bucket: bucket.map(time),
+            count: figures.all,
+            per_second: figures.all / seconds as f64,
+            errors: figures.errors,
+            error_rate: figures.error_rate(),
+            p50,
+            p95,
+            p99,
+        }
+    }
+}
+
 /// None when there are no requests in the period.
 fn requests(
-    conn: &rusqlite::Connection,
+    conn: &Connection,
     window: &Window,
     overview: &Overview,
     now: Timestamp,
-) -> rusqlite::Result<Option<Value>> {
+) -> Result<Option<RequestsView>, ApiError> {
     if overview.requests.is_empty() {
         return Ok(None);
     }
     let is_short = window.seconds() <= MINUTES_OF_REQUESTS_UP_TO;
     let window = if is_short { window.clone() } else { window.with_resolution(Resolution::Hour) };
     let mut chart = RequestChart::new(overview);
-    cells::for_each(conn, &window, &overview.wanted_for_requests(), true, &mut |bucket, rollup| {
-        chart.add(bucket, &rollup);
-        Ok(())
-    })?;
+    read(conn, &window, &overview.wanted_for_requests(), &mut |bucket, rollup| chart.add(bucket, rollup))?;
+    let (all, buckets) = chart.finish()?;
     let now = now.millis().div_euclid(1000);
     let until_now = |from: i64, to: i64| (to.min(now) - from).max(1);
     let seconds = window.resolution.seconds();
-    let timeseries: Vec<Value> = chart
-        .buckets
-        .iter()
-        .map(|one| {
-            let mut row = request_figures(one, until_now(one.bucket, one.bucket + seconds));
-            row.insert("bucket".into(), time(one.bucket).into());
-            Value::Object(row)
-        })
-        .collect();
-    let mut all = request_figures(&chart.all(), until_now(window.from, window.to));
-    all.insert("latency_unit".into(), LATENCY_UNIT.into());
-    all.insert("resolution".into(), window.resolution.name().into());
-    all.insert("timeseries".into(), timeseries.into());
-    Ok(Some(Value::Object(all)))
+    let row = |(bucket, figures): (i64, RequestFigures)| {
+        RequestView::new(Some(bucket), &figures, until_now(bucket, bucket + seconds))
+    };
+    Ok(Some(RequestsView {
+        all: RequestView::new(None, &all, until_now(window.from, window.to)),
+        latency_unit: LATENCY_UNIT,
+        resolution: window.resolution.name(),
+        timeseries: buckets.into_iter().map(row).collect(),
+    }))
 }
 
-fn request_figures(requests: &Requests, seconds: i64) -> Map<String, Value> {
-    let mut figures = Map::new();
-    let mut put = |name: &str, value: Option<f64>| figures.insert(name.into(), value.into());
-    put("count", Some(requests.all));
-    put("per_second", Some(requests.all / seconds as f64));
-    put("errors", Some(requests.errors));
-    put("error_rate", requests.error_rate());
-    for (name, p) in [("p50", 50), ("p95", 95), ("p99", 99)] {
-        put(name, requests.durations.percentile(p));
-    }
-    figures
+#[derive(Serialize)]
+struct VitalsView<'a> {
+    resolution: &'static str,
+    summary: Value,
+    timeseries: Vec<VitalRow<'a>>,
+    by_page: Vec<VitalRow<'a>>,
 }
 
 /// None when no browser has sent any in the period.
-fn web_vitals(conn: &rusqlite::Connection, window: &Window, overview: &Overview) -> rusqlite::Result<Option<Value>> {
+fn web_vitals<'o>(
+    conn: &Connection,
+    window: &Window,
+    overview: &'o Overview,
+) -> Result<Option<VitalsView<'o>>, ApiError> {
     let wanted = overview.wanted_for_vitals();
     if wanted.is_empty() {
         return Ok(None);
     }
     let mut chart = VitalChart::new(overview);
-    cells::for_each(conn, window, &wanted, true, &mut |bucket, rollup| {
-        chart.add(bucket, &rollup);
-        Ok(())
-    })?;
-    let Vitals { all, buckets, pages } = chart.finish();
+    read(conn, window, &wanted, &mut |bucket, rollup| chart.add(bucket, rollup))?;
+    let Vitals { all, buckets, pages } = chart.finish()?;
     let summary: Map<String, Value> = Vital::ALL
         .into_iter()
         .map(|vital| {
@@ -154,42 +180,63 @@ fn web_vitals(conn: &rusqlite::Connection, window: &Window, overview: &Overview)
             (vital.name().to_owned(), view)
         })
         .collect();
-    let timeseries: Vec<Value> = buckets
-        .iter()
-        .map(|(bucket, vitals)| {
-            let mut row = vital_row(vitals);
-            row.insert("bucket".into(), time(*bucket).into());
-            row.insert("count".into(), vitals.iter().map(|figures| figures.count).sum::<u64>().into());
-            Value::Object(row)
-        })
-        .collect();
-    let by_page: Vec<Value> = pages
-        .iter()
-        .map(|(page, views, vitals)| {
-            let mut row = vital_row(vitals);
-            row.insert("page".into(), (*page).into());
-            row.insert("page_views".into(), (*views).into());
-            for vital in Vital::ALL {
-                let rating = vital.rating(vitals[vital as usize].p75);
-                row.insert(format!("{}_rating", vital.name()), rating.into());
-            }
-            Value::Object(row)
-        })
-        .collect();
-    Ok(Some(json!({
-        "resolution": window.resolution.name(), "summary": summary, "timeseries": timeseries, "by_page": by_page
-    })))
+    Ok(Some(VitalsView {
+        resolution: window.resolution.name(),
+        summary: summary.into(),
+        timeseries: buckets.into_iter().map(|(bucket, vitals)| VitalRow { of: Of::Bucket(bucket), vitals }).collect(),
+        by_page: pages
+            .into_iter()
+            .map(|(name, views, vitals)| VitalRow { of: Of::Page { name, views }, vitals })
+            .collect(),
+    }))
 }
 
-/// Averages under the vital's name, as in the original, and p75 beside them.
-fn vital_row(vitals: &PerVital) -> Map<String, Value> {
-    let mut row = Map::new();
-    for vital in Vital::ALL {
-        let figures = vitals[vital as usize];
-        row.insert(vital.name().into(), figures.avg.into());
-        row.insert(format!("{}_p75", vital.name()), figures.p75.into());
+/// What a row of Web Vitals is about.
+enum Of<'a> {
+    Bucket(i64),
+    Page { name: &'a str, views: u64 },
+}
+
+/// A row of Web Vitals: averages under the vital's name, as in the original, and p75 beside them. There may be thousands, so
+/// the names of their members are made only when they are written.
+struct VitalRow<'a> {
+    of: Of<'a>,
+    vitals: PerVital,
+}
+
+impl Serialize for VitalRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_map(None)?;
+        match self.of {
+            Of::Bucket(bucket) => {
+                row.serialize_entry("bucket", &time(bucket))?;
+                row.serialize_entry("count", &self.vitals.iter().map(|figures| figures.count).sum::<u64>())?;
+            }
+            Of::Page { name, views } => {
+                row.serialize_entry("page", name)?;
+                row.serialize_entry("page_views", &views)?;
+            }
+        }
+        for vital in Vital::ALL {
+            let (name, figures) = (vital.name(), self.vitals[vital as usize]);
+            row.serialize_entry(name, &figures.avg)?;
+            row.serialize_entry(&format!("{name}_p75"), &figures.p75)?;
+            if matches!(self.of, Of::Page { .. }) {
+                row.serialize_entry(&format!("{name}_rating"), vital.rating(figures.p75))?;
+            }
+        }
+        row.end()
     }
-    row
+}
+
+fn read(
+    conn: &Connection,
+    window: &Window,
+    wanted: &Wanted,
+    each: &mut dyn FnMut(i64, &Rollup) -> Result<(), Invalid>,
+) -> Result<(), ApiError> {
+    let reading = Reading { window, wanted, sketches: true, in_parts: true };
+    cells::for_each(conn, &reading, &mut |bucket, rollup| Ok(each(bucket, &rollup)?))
 }
 
 fn time(second: i64) -> String {

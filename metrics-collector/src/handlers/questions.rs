@@ -6,12 +6,12 @@ use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::answer::{Plan, Rows};
 use crate::context::Context;
 use crate::question::Question;
-use crate::store::{cells, lists, on_one_state};
+use crate::store::cells::{self, Reading};
+use crate::store::{lists, on_one_state};
 use crate::window::Window;
 
 #[derive(Serialize)]
@@ -23,7 +23,6 @@ struct AnswerView<'a> {
     to: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     agg: Option<&'static str>,
-    data: &'a RawValue,
 }
 
 /// All that is asked for is one state of the database.
@@ -33,30 +32,35 @@ pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiErr
     let window = Window::parse(query, now, ctx.shared.retention.minutes)?;
     let is_free = matches!(query.text("resolution"), None | Some("auto"));
     let reader = ctx.reader()?;
-    let (window, data) = on_one_state::<_, ApiError>(reader, || {
-        let members = lists::members(reader, &question.name, question.project.as_deref(), question.kind)?;
-        let plan = Plan::new(&question, members)?;
-        let window = plan.fit(window, is_free)?;
-        let mut rows = Rows::new(&plan, window.resolution, now);
-        cells::for_each(reader, &window, &plan.wanted(), plan.needs_sketches(), &mut |bucket, rollup| {
-            rows.add(bucket, &rollup);
-            Ok(())
+    let body = on_one_state::<_, ApiError>(reader, || {
+        let mut plan = Plan::new(&question);
+        let project = question.project.as_deref();
+        lists::for_each_member::<ApiError>(reader, &question.name, project, question.kind, &mut |member| {
+            Ok(plan.add(*member)?)
         })?;
-        Ok((window, rows.finish()))
+        let plan = plan.finish();
+        let window = plan.fit(window, is_free)?;
+        let mut rows = Rows::new(&plan, &view(&question, &window), window.resolution, now);
+        let reading = Reading {
+            window: &window,
+            wanted: &plan.wanted(),
+            sketches: plan.needs_sketches(),
+            in_parts: question.merges(),
+        };
+        cells::for_each::<ApiError>(reader, &reading, &mut |bucket, rollup| Ok(rows.add(bucket, &rollup)?))?;
+        Ok(rows.finish()?)
     })?;
-    let data: &RawValue = serde_json::from_slice(&data).map_err(|error| {
-        log::error!("rows: {error}");
-        ApiError::internal()
-    })?;
+    Ok(Response::new(200, "application/json", body).into())
+}
+
+fn view<'a>(question: &'a Question, window: &'a Window) -> AnswerView<'a> {
     let second = |second: i64| Timestamp::from_millis(second * 1000).to_string();
-    let view = AnswerView {
+    AnswerView {
         name: &question.name,
         resolution: window.resolution.name(),
         period: &window.period,
         from: second(window.from),
         to: second(window.to),
         agg: question.agg.map(crate::question::Agg::name),
-        data,
-    };
-    Ok(Response::json(200, &view).into())
+    }
 }

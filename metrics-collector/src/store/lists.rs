@@ -4,21 +4,13 @@ use rusqlite::{Connection, Row, params};
 
 use crate::series::{SeriesId, Type};
 
-/// A series and what tells it from others of its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
+/// A series, as long as it is looked at: the labels of all of them may be more than there is memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named<'r> {
     pub(crate) id: SeriesId,
+    pub(crate) name: &'r str,
     pub(crate) kind: Type,
-    pub(crate) labels: String,
-}
-
-/// A series with its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Named {
-    pub(crate) id: SeriesId,
-    pub(crate) name: String,
-    pub(crate) kind: Type,
-    pub(crate) labels: String,
+    pub(crate) labels: &'r str,
 }
 
 /// All names with their types, ascending; of a project, or of all.
@@ -33,32 +25,42 @@ pub(crate) fn projects(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     conn.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// The series of a name, by id; of one project and one type only, if these are given.
-pub(crate) fn members(
+/// Calls `each` with the series of a name, by id; of one project and one type only, if these are given.
+pub(crate) fn for_each_member<E: From<rusqlite::Error>>(
     conn: &Connection,
     name: &str,
     project: Option<&str>,
     kind: Option<Type>,
-) -> rusqlite::Result<Vec<Member>> {
-    let sql = "SELECT id, type, labels FROM series
+    each: &mut dyn FnMut(&Named<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let sql = "SELECT id, name, type, labels FROM series
                WHERE name = ?1 AND (?2 IS NULL OR project = ?2) AND (?3 IS NULL OR type = ?3) ORDER BY id";
-    let member = |row: &Row<'_>| Ok(Member { id: row.get(0)?, kind: kind_of(row, 1)?, labels: row.get(2)? });
-    conn.prepare_cached(sql)?.query_map(params![name, project, kind.map(Type::name)], member)?.collect()
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![name, project, kind.map(Type::name)])?;
+    while let Some(row) = rows.next()? {
+        each(&named(row)?)?;
+    }
+    Ok(())
 }
 
 /// Calls `each` with all series, by id; of one project only, if that is given.
 pub(crate) fn for_each_series(
     conn: &Connection,
     project: Option<&str>,
-    each: &mut dyn FnMut(Named),
+    each: &mut dyn FnMut(&Named<'_>),
 ) -> rusqlite::Result<()> {
     let sql = "SELECT id, name, type, labels FROM series WHERE ?1 IS NULL OR project = ?1 ORDER BY id";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([project])?;
     while let Some(row) = rows.next()? {
-        each(Named { id: row.get(0)?, name: row.get(1)?, kind: kind_of(row, 2)?, labels: row.get(3)? });
+        each(&named(row)?);
     }
     Ok(())
+}
+
+fn named<'r>(row: &'r Row<'_>) -> rusqlite::Result<Named<'r>> {
+    let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str()?);
+    Ok(Named { id: row.get(0)?, name: text(1)?, kind: kind_of(row, 2)?, labels: text(3)? })
 }
 
 /// Nothing but our words is stored; a file edited by hand may hold others, which count as gauges: they promise the least.
@@ -88,7 +90,13 @@ mod tests {
         assert_eq!(names(&conn, Some("app")), Ok(vec![pair("a", "counter")]));
         assert_eq!(projects(&conn), Ok(vec!["app".into(), "web".into()]));
         let ids = |project, kind| -> Vec<SeriesId> {
-            members(&conn, "a", project, kind).expect("series").into_iter().map(|member| member.id).collect()
+            let mut ids = Vec::new();
+            let mut each = |member: &Named<'_>| {
+                ids.push(member.id);
+                Ok(())
+            };
+            for_each_member::<rusqlite::Error>(&conn, "a", project, kind, &mut each).expect("series");
+            ids
         };
         assert_eq!(ids(None, None), [2, 3, 4]);
         assert_eq!(ids(Some("web"), Some(Type::Counter)), [3]);

@@ -29,6 +29,12 @@ pub(crate) fn closed_until(conn: &Connection) -> rusqlite::Result<i64> {
     Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
+/// The first minute before `to` that is not closed and has points; `to` when there is none. What is before it is in the tables,
+/// or pending: while nothing comes in, minutes are over without being closed.
+pub(crate) fn first_open(conn: &Connection, to: i64) -> rusqlite::Result<i64> {
+    Ok(next_with_points(conn, closed_until(conn)?, to)?.unwrap_or(to))
+}
+
 /// Marks a minute that has got a late point.
 pub(crate) fn mark_late(tx: &Connection, minute: i64) -> rusqlite::Result<()> {
     mark(tx, SECONDS_PER_MINUTE, minute)
@@ -40,7 +46,7 @@ pub(crate) fn mark_late(tx: &Connection, minute: i64) -> rusqlite::Result<()> {
 pub(crate) fn close(tx: &Connection, until: i64) -> rusqlite::Result<bool> {
     let mut from = closed_until(tx)?;
     for _ in 0..MINUTES_PER_JOB {
-        let Some(minute) = first_minute_with_points(tx, from, until)? else {
+        let Some(minute) = next_with_points(tx, from, until)? else {
             if from < until && is_any_pending(tx)? {
                 set_closed_until(tx, until)?;
             }
@@ -137,7 +143,7 @@ fn set_closed_until(tx: &Connection, until: i64) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-fn first_minute_with_points(conn: &Connection, from: i64, until: i64) -> rusqlite::Result<Option<i64>> {
+pub(crate) fn next_with_points(conn: &Connection, from: i64, until: i64) -> rusqlite::Result<Option<i64>> {
     let first_id = |second: i64| points::first_id(Timestamp::from_millis(second.saturating_mul(1000)));
     let sql = "SELECT id FROM points WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1";
     let id = conn.prepare_cached(sql)?.query_row([first_id(from), first_id(until)], |row| row.get(0)).optional()?;

@@ -52,18 +52,18 @@ pub(crate) fn note_use(tx: &Connection, hour: i64, rollups: &[Rollup]) -> rusqli
 }
 
 /// Calls `each` with the rollups of the series `first` to `last` in a bucket, ascending; with their sketches or without.
-pub(crate) fn for_each(
+pub(crate) fn for_each<E: From<rusqlite::Error>>(
     conn: &Connection,
     tier: Tier,
     bucket: i64,
     [first, last]: [SeriesId; 2],
     sketches: bool,
-    each: &mut dyn FnMut(Rollup),
-) -> rusqlite::Result<()> {
+    each: &mut dyn FnMut(Rollup) -> Result<(), E>,
+) -> Result<(), E> {
     let mut statement = conn.prepare_cached(if sketches { tier.get() } else { tier.get_figures() })?;
     let mut rows = statement.query([bucket, first, last])?;
     while let Some(row) = rows.next()? {
-        each(rollup(row)?);
+        each(rollup(row)?)?;
     }
     Ok(())
 }
@@ -236,7 +236,11 @@ mod tests {
 
     fn read(conn: &Connection, tier: Tier, bucket: i64, range: [SeriesId; 2]) -> Vec<Rollup> {
         let mut all = Vec::new();
-        for_each(conn, tier, bucket, range, true, &mut |rollup| all.push(rollup)).expect("rollups");
+        let mut each = |rollup| {
+            all.push(rollup);
+            Ok(())
+        };
+        for_each::<rusqlite::Error>(conn, tier, bucket, range, true, &mut each).expect("rollups");
         all
     }
 

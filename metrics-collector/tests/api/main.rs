@@ -8,6 +8,7 @@ mod docs;
 mod faults;
 mod ingest;
 mod migration;
+mod names;
 mod questions;
 mod rollup;
 mod sdk;

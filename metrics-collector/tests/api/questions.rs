@@ -85,6 +85,11 @@ fn labels_are_filtered_decoded_and_grouped() {
     // One chart for all of them; within 1 % of the exact value, which is the 96th of 101.
     let p95 = collector.get("/api/metrics?name=lat&period=1h&agg=p95")["data"][0]["value"].as_f64().unwrap();
     assert!((p95 - 96.0).abs() <= 0.96, "{p95}");
+    // Of one series it is exact, however it is asked for.
+    for query in ["agg=p50&labels=m:GET", "agg=p50&labels=m:GET&group_by=e"] {
+        let rows = collector.get(&format!("/api/metrics?name=lat&period=1h&{query}"));
+        assert_eq!(rows["data"][0]["value"], 50.0, "{query}");
+    }
 }
 
 #[test]
@@ -171,6 +176,23 @@ fn the_newest_points_are_there_at_once() {
 }
 
 #[test]
+fn a_period_longer_than_anything_is_answered_at_once() {
+    let collector = start();
+    let names = ["http_requests_total", "web_vitals_lcp"].into_iter().zip(["counter", "histogram"]);
+    let points: Vec<Value> = names
+        .map(|(name, kind)| json!({"name": name, "type": kind, "value": 1, "labels": {"source": "browser"}}))
+        .collect();
+    send(&collector, &points);
+    // While nothing else has come in, no minute is closed: those of thirty years are not looked at one by one.
+    let dashboard = collector.get("/api/dashboard?period=9999d&resolution=minute");
+    assert_eq!(dashboard["web_vitals"]["timeseries"].as_array().unwrap().len(), 1);
+    assert_eq!(dashboard["requests"]["timeseries"].as_array().unwrap().len(), 1);
+    assert_eq!(collector.get("/api/metrics?name=none&period=9999d&resolution=minute")["data"], json!([]));
+    let peak = collector.peak_memory();
+    assert!(peak < 20_000_000, "{peak} bytes");
+}
+
+#[test]
 fn numbers_of_any_size_come_back() {
     let collector = start();
     for (name, value) in [("large", 1e308), ("small", 1e-300), ("negative", -2.5), ("zero", 0.0)] {
@@ -183,6 +205,7 @@ fn numbers_of_any_size_come_back() {
         );
         let row = &collector.get(&format!("/api/metrics?name={name}&period=1m"))["data"][0];
         assert_eq!((row["max"].as_f64(), row["min"].as_f64()), (Some(value), Some(value)), "{name}");
+        assert_eq!(row["avg"].as_f64(), Some(value), "{name}");
         assert!(row["sum"].as_f64().is_some_and(f64::is_finite), "{name}: {row}");
     }
 }
