@@ -13,7 +13,7 @@ use crate::dsn;
 pub(crate) const DEFAULTS: Defaults =
     Defaults { database_path: "./data/browser-relay.db", rate_limit: 300, workers: 16 };
 
-/// The text of `--help` after the usage line.
+/// The text of `--help` between the usage line and what all services have.
 pub(crate) const HELP: &str = "\
 The public door for browsers: takes their errors and metrics by DSN key, makes stack traces readable with source maps, and
 forwards to error-tracker and metrics-collector.
@@ -24,16 +24,8 @@ It is configured by environment variables; a secret NAME may be read from a file
   ERROR_TRACKER_API_KEY required (secret)
   METRICS_COLLECTOR_URL required such as http://metrics-collector:8000
   METRICS_COLLECTOR_API_KEY required (secret)
-  DATABASE_PATH        ./data/browser-relay.db
-  PORT                 8000
-  BIND_ADDRESS         0.0.0.0
-  WORKERS              16        threads that answer requests
-  MAX_CONNECTIONS      256       connections at a time
-  RATE_LIMIT           300       requests per minute, DSN key and address, 0 for no limit
-  TRUST_PROXY          false     take the client's address from X-Forwarded-For
-  LOG_LEVEL            info      error, warn, info, debug
 
-What browsers may send:
+What browsers may send (RATE_LIMIT counts by DSN key and address):
   CORS_ORIGINS                   pages that may use it, separated by commas: https://example.com, https://*.example.com, *
   DSN_KEYS                       keys to make at start, as project:key, separated by commas
   MAX_BODY_SIZE        65536     bytes of an event or a batch

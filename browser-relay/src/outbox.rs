@@ -7,12 +7,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use common::cli::Failure;
 use common::clock::Timestamp;
-use common::db::{Database, Reader};
+use common::db::Reader;
 use common::http::error::ApiError;
-use common::http::metrics::Page;
 use common::http::reply::Reply;
 use common::http::response::Response;
+use common::prometheus::Page;
+use common::service::Core;
 use common::writer::Writer;
 use rusqlite::Connection;
 use serde_json::json;
@@ -70,18 +72,14 @@ pub(crate) struct OutboxThreads {
 
 impl Outbox {
     /// Starts a thread per back end; what an earlier process left is brought first.
-    pub(crate) fn start(
-        conn: &Reader,
-        database: &Database,
-        writer: Writer,
-        upstream: Arc<Upstream>,
-    ) -> Result<(Arc<Self>, OutboxThreads), rusqlite::Error> {
+    pub(crate) fn start(core: &Core, upstream: Arc<Upstream>) -> Result<(Arc<Self>, OutboxThreads), Failure> {
+        let reader = core.database.reader()?;
         let mut state = State::default();
         for target in Target::ALL {
-            state.is_backlogged[target as usize] = store::outbox::count(conn, target)? > 0;
+            state.is_backlogged[target as usize] = store::outbox::count(&reader, target)? > 0;
         }
         let outbox = Arc::new(Self {
-            writer,
+            writer: core.writer.clone(),
             upstream,
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -89,10 +87,8 @@ impl Outbox {
         });
         let mut threads = Vec::new();
         for target in Target::ALL {
-            let (outbox, reader) = (Arc::clone(&outbox), database.reader()?);
-            threads.push(outbox.spawn(target, reader).map_err(|error| {
-                rusqlite::Error::ToSqlConversionFailure(format!("no thread for the outbox: {error}").into())
-            })?);
+            let (outbox, reader) = (Arc::clone(&outbox), core.database.reader()?);
+            threads.push(outbox.spawn(target, reader)?);
         }
         Ok((Arc::clone(&outbox), OutboxThreads { outbox, threads }))
     }

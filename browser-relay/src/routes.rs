@@ -3,10 +3,11 @@
 use common::http::request::Method::{Delete, Get, Options, Post};
 use common::http::router::Access::{Guest, Key, Public};
 use common::http::router::Route;
+use common::service;
 
 use crate::config::{EVENT_BYTES_MAX, KEY_BODY_BYTES_MAX, MAP_BODY_BYTES_MAX};
 use crate::context::Context;
-use crate::handlers::{browser, health, keys, self_metrics, source_maps};
+use crate::handlers::{browser, keys, self_metrics, source_maps};
 
 /// The table; order does not matter. The short paths are those of the original's README.
 pub(crate) const ROUTES: &[Route<Context>] = &[
@@ -29,5 +30,5 @@ pub(crate) const ROUTES: &[Route<Context>] = &[
     Route::new(Delete, "/api/source-maps/{id}", Key, source_maps::delete),
     Route::new(Delete, "/api/sourcemaps/{id}", Key, source_maps::delete),
     Route::new(Get, "/metrics", Key, self_metrics::show),
-    Route::new(Get, "/health", Public, health::show),
+    Route::new(Get, "/health", Public, service::health),
 ];

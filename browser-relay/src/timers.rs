@@ -6,14 +6,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use common::clock::Clock;
-use common::db;
 use common::process;
+use common::service::Core;
 use common::shutdown::Stop;
 use common::timers;
 use common::writer::{WriteError, Writer};
 use rusqlite::Connection;
 
-use crate::context::Shared;
 use crate::sourcemap::parse::SourceMap;
 use crate::store::maps;
 
@@ -21,35 +20,23 @@ use crate::store::maps;
 const EVERY: Duration = Duration::from_secs(60 * 60);
 /// Maps deleted in one job: a few milliseconds each at their largest, so that events never wait long behind it.
 const SLICE: usize = 2;
-/// Pages given back in one job, for the same reason.
-const PAGES: u32 = 200;
-/// Between two slices others get their turn.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Starts the thread `retention`.
-pub(crate) fn start(shared: Arc<Shared>, map_age_max: Duration, stop: Stop) -> io::Result<JoinHandle<()>> {
-    let clock = shared.clock.clone();
+pub(crate) fn start(core: Arc<Core>, map_age_max: Duration) -> io::Result<JoinHandle<()>> {
+    let (clock, stop) = (core.clock.clone(), core.stop.clone());
     timers::repeat("retention", EVERY, clock, stop, move |stop| {
-        clean_up(&shared.writer, &shared.clock, map_age_max, stop)?;
-        read_originals(&*shared.database.reader().map_err(WriteError::Job)?, &shared.writer, stop)
+        clean_up(&core.writer, &core.clock, map_age_max, stop)?;
+        read_originals(&*core.database.reader().map_err(WriteError::Job)?, &core.writer, stop)
     })
 }
 
 fn clean_up(writer: &Writer, clock: &Clock, map_age_max: Duration, stop: &Stop) -> Result<(), WriteError> {
     let cutoff = clock.now().saturating_sub(map_age_max);
-    let mut deleted = 0;
-    loop {
-        let count = writer.call(move |tx| maps::delete_uploaded_before(tx, cutoff, SLICE))?;
-        deleted += count;
-        if count == 0 || stop.wait_timeout(PAUSE) {
-            break;
-        }
-    }
+    let deleted = timers::in_slices(writer, stop, move |tx| maps::delete_uploaded_before(tx, cutoff, SLICE))?;
     if deleted > 0 {
         log::info!("retention: {deleted} source maps deleted");
     }
-    while !stop.wait_timeout(PAUSE) && writer.call(|tx| db::give_back_pages(tx, PAGES))? > 0 {}
-    Ok(())
+    timers::give_space_back(writer, stop)
 }
 
 /// Reads the maps that are still as the original stored them, each in a transaction of its own: where it is interrupted, the

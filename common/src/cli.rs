@@ -20,7 +20,7 @@ pub struct Program {
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// One sentence, then its environment variables, for `--help`.
+    /// One sentence, then the environment variables that only it has, for `--help`.
     pub help: &'static str,
     /// Defaults of the common settings.
     pub defaults: Defaults,
@@ -76,7 +76,7 @@ pub fn main(program: &Program) -> ExitCode {
     let outcome = match parse(&args) {
         Ok(Command::Run) => (program.run)(Env::process()),
         Ok(Command::Help) => {
-            print(&format!("{}\n\n{}", usage(program), program.help));
+            print(&format!("{}\n\n{}\n{}", usage(program), program.help, settings::help(&program.defaults)));
             Ok(())
         }
         Ok(Command::Version) => {

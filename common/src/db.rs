@@ -14,7 +14,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use crate::http::metrics::Page;
+use crate::prometheus::Page;
 
 /// How long SQLite waits for another process's lock (an operator's shell, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -334,7 +334,12 @@ fn migrate(conn: &mut Connection, path: &Path, current: u32, migrations: &[Migra
         .map_err(|error| OpenError(format!("database {}: migration: {error}; nothing was changed", path.display())))
 }
 
-fn apply(conn: &mut Connection, current: u32, newest: u32, migrations: &[Migration]) -> rusqlite::Result<()> {
+pub(crate) fn apply(
+    conn: &mut Connection,
+    current: u32,
+    newest: u32,
+    migrations: &[Migration],
+) -> rusqlite::Result<()> {
     // Dropping a table would otherwise delete the rows that refer to it. Has no effect inside a transaction.
     conn.pragma_update(None, "foreign_keys", false)?;
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

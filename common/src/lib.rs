@@ -9,8 +9,10 @@ pub mod http;
 pub mod json;
 pub mod log;
 pub mod process;
+pub mod prometheus;
 pub mod query;
 pub mod rate_limit;
+pub mod service;
 pub mod settings;
 pub mod shutdown;
 #[cfg(any(test, feature = "testing"))]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::http::metrics::Page;
+use crate::prometheus::Page;
 
 /// tiny_http's threads parse a request line; std's 2 MB would be too much room.
 const FOREIGN_STACK_BYTES: &str = "131072";

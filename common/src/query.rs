@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::IntErrorKind;
 
+use crate::clock::Timestamp;
 use crate::json::Invalid;
 
 /// How many parameters a query may have.
@@ -66,6 +67,56 @@ impl Query {
             },
         }
     }
+}
+
+/// Typed access: an empty parameter counts as absent, and what cannot be read is refused by name.
+impl Query {
+    /// A parameter that must be there.
+    pub fn required(&self, name: &str) -> Result<&str, Invalid> {
+        self.text(name).ok_or_else(|| Invalid::new(format!("Missing required parameter: {name}")))
+    }
+
+    /// What `parse` makes of a parameter; `expected` says what that can be.
+    pub fn parsed<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Invalid> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let invalid = || Invalid::new(format!("parameter '{name}': expected {expected}, got '{text}'"));
+        parse(text).map(Some).ok_or_else(invalid)
+    }
+
+    /// One of some words, and what it stands for.
+    pub fn one_of<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Invalid> {
+        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let find = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        self.parsed(name, &format!("one of {}", names.join(", ")), find)
+    }
+
+    /// A moment.
+    pub fn time(&self, name: &str) -> Result<Option<Timestamp>, Invalid> {
+        self.parsed(name, TIME, Timestamp::parse)
+    }
+
+    /// Which stretch of a list: `limit`, which is `default` when it is 0 or less and `most` when it is more, and `offset`.
+    pub fn page(&self, default: i64, most: i64) -> Result<Page, Invalid> {
+        let limit = self.integer("limit")?.filter(|limit| *limit > 0).unwrap_or(default).min(most);
+        Ok(Page { limit, offset: self.integer("offset")?.unwrap_or(0).max(0) })
+    }
+}
+
+/// How a moment is written.
+pub const TIME: &str = "an ISO 8601 time such as 2026-01-20T10:00:00Z";
+
+/// A stretch of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The most rows it has.
+    pub limit: i64,
+    /// Rows before it.
+    pub offset: i64,
 }
 
 /// Decodes `%41` and, in queries but not in paths, `+`.
@@ -190,6 +241,35 @@ mod tests {
         }
         let expected = Invalid::new("parameter 'limit': expected a whole number, got 'abc'");
         assert_eq!(query.integer("limit"), Err(expected));
+    }
+
+    #[test]
+    fn typed_parameters_are_read_or_refused_by_name() {
+        let query = Query::parse("word=b&time=2026-01-20T10:00:00Z&empty=&bad=c").unwrap();
+        let words = [("a", 1), ("b", 2)];
+        assert_eq!(query.one_of("word", &words), Ok(Some(2)));
+        assert_eq!(query.one_of("empty", &words), Ok(None));
+        assert_eq!(query.one_of("bad", &words), Err(Invalid::new("parameter 'bad': expected one of a, b, got 'c'")));
+        assert_eq!(query.time("time"), Ok(Timestamp::parse("2026-01-20T10:00:00Z")));
+        assert_eq!(query.time("none"), Ok(None));
+        query.time("bad").unwrap_err();
+        assert_eq!(query.required("word"), Ok("b"));
+        assert_eq!(query.required("empty"), Err(Invalid::new("Missing required parameter: empty")));
+    }
+
+    #[test]
+    fn pages_are_clamped() {
+        for (raw, limit, offset) in [
+            ("", 50, 0),
+            ("limit=0&offset=-1", 50, 0),
+            ("limit=-7", 50, 0),
+            ("limit=200&offset=9", 200, 9),
+            ("limit=201&offset=99999999999999999999", 200, i64::MAX),
+        ] {
+            assert_eq!(Query::parse(raw).unwrap().page(50, 200), Ok(Page { limit, offset }), "{raw}");
+        }
+        Query::parse("limit=x").unwrap().page(50, 200).unwrap_err();
+        Query::parse("offset=1.5").unwrap().page(50, 200).unwrap_err();
     }
 
     fn encode(text: &str) -> String {

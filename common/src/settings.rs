@@ -27,6 +27,28 @@ pub struct Defaults {
     pub workers: usize,
 }
 
+const PORT: u16 = 8000;
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+const CONNECTIONS: usize = 256;
+
+/// What `--help` says of them.
+pub fn help(defaults: &Defaults) -> String {
+    let Defaults { database_path, rate_limit, workers } = defaults;
+    format!(
+        "\
+As every service:
+  DATABASE_PATH        {database_path}
+  PORT                 {PORT}
+  BIND_ADDRESS         {ADDRESS}
+  WORKERS              {workers:<9} threads that answer requests
+  MAX_CONNECTIONS      {CONNECTIONS:<9} connections at a time
+  RATE_LIMIT           {rate_limit:<9} requests per minute and client, 0 for no limit
+  TRUST_PROXY          false     take the client's address from X-Forwarded-For
+  LOG_LEVEL            info      error, warn, info, debug
+"
+    )
+}
+
 /// The common settings.
 #[derive(Debug)]
 pub struct Settings {
@@ -53,7 +75,7 @@ impl Settings {
             address: address(env),
             database_path: database_path(env, defaults),
             workers: env.integer("WORKERS", defaults.workers, 1..=WORKERS_MAX),
-            connections_max: env.integer("MAX_CONNECTIONS", 256, 1..=CONNECTIONS_MAX),
+            connections_max: env.integer("MAX_CONNECTIONS", CONNECTIONS, 1..=CONNECTIONS_MAX),
             rate_limit: env.integer("RATE_LIMIT", defaults.rate_limit, 0..=1_000_000),
             trust_proxy: env.flag("TRUST_PROXY", false),
             log_level: log_level(env),
@@ -76,11 +98,12 @@ impl Settings {
 
 /// `BIND_ADDRESS` and `PORT`; also what `--healthcheck` needs.
 pub fn address(env: &mut Env) -> SocketAddr {
-    let port = env.integer("PORT", 8000, 0..=u16::MAX);
-    let text = env.text_or("BIND_ADDRESS", "0.0.0.0");
-    let ip = text.parse().unwrap_or_else(|_| {
-        env.problem(format!("BIND_ADDRESS: expected an IP address, got {text:?}"));
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    let port = env.integer("PORT", PORT, 0..=u16::MAX);
+    let ip = env.text("BIND_ADDRESS").map_or(ADDRESS, |text| {
+        text.parse().unwrap_or_else(|_| {
+            env.problem(format!("BIND_ADDRESS: expected an IP address, got {text:?}"));
+            ADDRESS
+        })
     });
     SocketAddr::new(ip, port)
 }

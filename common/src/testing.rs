@@ -1,5 +1,6 @@
 //! For tests: the real binary on a free port with a database of its own, and a plain HTTP client.
 
+pub mod database;
 pub mod docs;
 pub mod figures;
 
@@ -10,13 +11,16 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+/// The API key of every service under test.
+pub const KEY: &str = "a-key-for-tests";
 
 /// How long anything in a test may take before it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -174,6 +178,17 @@ pub fn binary(name: &str, cargos: &str) -> PathBuf {
         Some(folder) => Path::new(&folder).join(name),
         None => PathBuf::from(cargos),
     }
+}
+
+/// Runs a binary with nothing but these variables, to its end.
+pub fn run(binary: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(binary);
+    command.args(args).env_clear().envs(variables.iter().copied()).output().expect("it runs")
+}
+
+/// What a program complained about.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A service process.

@@ -4,17 +4,24 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
 
 use crate::clock::{Clock, Timestamp};
-use crate::http::metrics::Page;
+use crate::prometheus::Page;
 use crate::shutdown::Stop;
+use crate::writer::{WriteError, Writer};
+use crate::{db, process};
 
 /// Background work calls SQLite and little else.
 const STACK_BYTES: usize = 512 << 10;
 
 /// Rounds that failed or panicked, of all repeated work in the process.
 static FAILURES: AtomicU64 = AtomicU64::new(0);
+
+/// Pages given back in one job: a few milliseconds, so that nobody waits long behind it.
+const PAGES: u32 = 200;
 
 /// Runs `work` at start and then whenever the wall clock passes a multiple of `every`, so that restarts neither skip
 /// nor repeat it for long. A failure or panic is logged and counted; the next round tries again.
@@ -50,6 +57,31 @@ pub fn repeat<E: std::fmt::Display>(
             }
         }
     })
+}
+
+/// Repeats a job until it finds nothing more to do, or it is time to stop; how much it did. Between two of them others have as
+/// much time as one took.
+pub fn in_slices(
+    writer: &Writer,
+    stop: &Stop,
+    job: impl Fn(&Connection) -> rusqlite::Result<usize> + Send + Copy + 'static,
+) -> Result<usize, WriteError> {
+    let mut total = 0;
+    loop {
+        let began = Instant::now();
+        let count = writer.call(job)?;
+        total += count;
+        if count == 0 || stop.wait_timeout(began.elapsed()) {
+            return Ok(total);
+        }
+    }
+}
+
+/// After much was deleted: gives free pages back to the file system, and free memory to the kernel.
+pub fn give_space_back(writer: &Writer, stop: &Stop) -> Result<(), WriteError> {
+    in_slices(writer, stop, |tx| db::give_back_pages(tx, PAGES).map(|left| left as usize))?;
+    process::give_memory_back();
+    Ok(())
 }
 
 /// Appends how often repeated work failed.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::http::metrics::Page;
+use crate::prometheus::Page;
 
 /// More than this gains nothing: a commit's fixed cost is spread thin at 100 jobs already.
 const BATCH_JOBS_MAX: usize = 256;

@@ -15,22 +15,14 @@ pub(crate) const BODY_BYTES_MAX: usize = 256 << 10;
 /// What differs from the other services.
 pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/errors.db", rate_limit: 100, workers: 4 };
 
-/// The text of `--help` after the usage line.
+/// The text of `--help` between the usage line and what all services have.
 pub(crate) const HELP: &str = "\
 Groups exceptions by fingerprint, keeps the last occurrences of each, and sends alerts by e-mail.
 It is configured by environment variables; a secret NAME may be read from a file named by NAME_FILE.
 
   API_KEY              required  the key clients send as X-API-Key or Authorization: Bearer (secret)
-  DATABASE_PATH        ./data/errors.db
-  PORT                 8000
-  BIND_ADDRESS         0.0.0.0
-  WORKERS              4         threads that answer requests
-  MAX_CONNECTIONS      256       connections at a time
-  RATE_LIMIT           100       requests per minute and client, 0 for no limit
-  TRUST_PROXY          false     take the client's address from X-Forwarded-For
   RETENTION_DAYS       90        days a resolved error is kept, negative for ever
   BASE_URL             http://localhost:5010   where links in mails point
-  LOG_LEVEL            info      error, warn, info, debug
 
 Alerts are sent when SMTP_HOST and ALERT_EMAILS are both set:
   SMTP_HOST, SMTP_PORT 25        465: TLS from the first byte; else STARTTLS where the server offers it

@@ -3,7 +3,7 @@
 
 use common::clock::Timestamp;
 use common::json::Invalid;
-use common::query::Query;
+use common::query::{Page, Query};
 
 use crate::fingerprint::Fingerprint;
 
@@ -139,19 +139,24 @@ impl Filter {
     /// is the default), what cannot be read is refused by name.
     pub(crate) fn parse(query: &Query) -> Result<Self, Invalid> {
         let text = |name| query.text(name).map(str::to_owned);
-        let page = Page::parse(query)?;
+        let page = page(query)?;
         Ok(Self {
             project: text("project"),
             environment: text("environment"),
-            source: one_of(query, "source", &[("browser", Source::Browser), ("server", Source::Server)])?,
+            source: query.one_of("source", &[("browser", Source::Browser), ("server", Source::Server)])?,
             session_id: text("session_id"),
-            since: since(query)?,
-            state: one_of(query, "resolved", RESOLVED_WORDS)?.unwrap_or(StateFilter::Open),
+            since: query.time("since")?,
+            state: query.one_of("resolved", RESOLVED_WORDS)?.unwrap_or(StateFilter::Open),
             search: text("search"),
             limit: page.limit,
             offset: page.offset,
         })
     }
+}
+
+/// The stretch of a list that is asked for: 50 rows, or up to 200.
+pub(crate) fn page(query: &Query) -> Result<Page, Invalid> {
+    query.page(LIMIT_DEFAULT, LIMIT_MAX)
 }
 
 const RESOLVED_WORDS: &[(&str, StateFilter)] = &[
@@ -161,40 +166,6 @@ const RESOLVED_WORDS: &[(&str, StateFilter)] = &[
     ("0", StateFilter::Open),
     ("all", StateFilter::All),
 ];
-
-/// Which stretch of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Page {
-    pub(crate) limit: i64,
-    pub(crate) offset: i64,
-}
-
-impl Page {
-    /// Reads `limit` (1 to 200, default 50) and `offset`.
-    pub(crate) fn parse(query: &Query) -> Result<Self, Invalid> {
-        let limit = match query.integer("limit")? {
-            Some(limit) if limit > 0 => limit.min(LIMIT_MAX),
-            _ => LIMIT_DEFAULT,
-        };
-        Ok(Self { limit, offset: query.integer("offset")?.unwrap_or(0).max(0) })
-    }
-}
-
-fn one_of<T: Copy>(query: &Query, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Invalid> {
-    let Some(given) = query.text(name) else { return Ok(None) };
-    if let Some((_, value)) = words.iter().find(|(word, _)| *word == given) {
-        return Ok(Some(*value));
-    }
-    let expected: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    Err(Invalid::new(format!("parameter '{name}': expected one of {}, got '{given}'", expected.join(", "))))
-}
-
-fn since(query: &Query) -> Result<Option<Timestamp>, Invalid> {
-    let Some(text) = query.text("since") else { return Ok(None) };
-    Timestamp::parse(text).map(Some).ok_or_else(|| {
-        Invalid::new(format!("parameter 'since': expected an ISO 8601 time such as 2026-01-20T10:00:00Z, got '{text}'"))
-    })
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,10 +3,11 @@
 use common::http::request::Method::{Get, Post};
 use common::http::router::Access::{Key, Public};
 use common::http::router::Route;
+use common::service;
 
 use crate::config::BODY_BYTES_MAX;
 use crate::context::Context;
-use crate::handlers::{alerts, errors, health, metrics, pages, projects};
+use crate::handlers::{alerts, errors, metrics, pages, projects};
 
 /// The table; order does not matter.
 pub(crate) const ROUTES: &[Route<Context>] = &[
@@ -18,7 +19,7 @@ pub(crate) const ROUTES: &[Route<Context>] = &[
     Route::new(Get, "/api/alerts", Key, alerts::list),
     Route::new(Post, "/api/test-alert", Key, alerts::test),
     Route::new(Get, "/metrics", Key, metrics::show),
-    Route::new(Get, "/health", Public, health::show),
+    Route::new(Get, "/health", Public, service::health),
     Route::new(Get, "/", Public, pages::index),
     Route::new(Get, "/index.html", Public, pages::index),
     Route::new(Get, "/errors/{id}", Public, pages::index),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use common::json::Invalid;
-use common::query::Query;
+use common::query::{self, Query};
 
 use crate::ansi::without_colours;
 use crate::entry::{Entry, Level, LogTime};
@@ -39,10 +39,7 @@ impl Filter {
     /// Reads the parameters. Empty ones count as absent; numbers out of range are clamped (a limit of 0 or less is the
     /// default), what cannot be read is refused by name.
     pub(crate) fn parse(query: &Query) -> Result<Self, Invalid> {
-        let limit = match query.integer("limit")? {
-            Some(limit) if limit > 0 => limit.min(LIMIT_MAX),
-            _ => LIMIT_DEFAULT,
-        };
+        let page = query.page(LIMIT_DEFAULT, LIMIT_MAX)?;
         let search = short("search", query.text_of_any(&["search", "q"]))?;
         let mut needles: Vec<Needle> =
             short("contains", query.text("contains"))?.map(Needle::new).into_iter().collect();
@@ -58,9 +55,9 @@ impl Filter {
             needles,
             since: time(query, "since")?,
             until: until(query)?,
-            limit: limit as usize,
-            offset: query.integer("offset")?.unwrap_or(0).clamp(0, i64::from(u32::MAX)) as usize,
-            before: query.text("before").map(Place::parse).transpose()?,
+            limit: page.limit as usize,
+            offset: page.offset.min(i64::from(u32::MAX)) as usize,
+            before: query.parsed("before", "the 'next' of an answer", Place::parse)?,
         })
     }
 
@@ -134,12 +131,9 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn parse(text: &str) -> Result<Self, Invalid> {
-        let numbers = text.split_once('_').and_then(|(time, id)| Some((time.parse().ok()?, id.parse().ok()?)));
-        let (time, id) = numbers.ok_or_else(|| {
-            Invalid::new(format!("parameter 'before': expected the 'next' of an answer, got '{text}'"))
-        })?;
-        Ok(Self { time: LogTime::from_nanos(time), id })
+    fn parse(text: &str) -> Option<Self> {
+        let (time, id) = text.split_once('_')?;
+        Some(Self { time: LogTime::from_nanos(time.parse().ok()?), id: id.parse().ok()? })
     }
 }
 
@@ -159,12 +153,7 @@ fn short<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a str>, Inval
 }
 
 fn time(query: &Query, name: &str) -> Result<Option<LogTime>, Invalid> {
-    let Some(text) = query.text(name) else { return Ok(None) };
-    LogTime::parse(text).map(Some).ok_or_else(|| {
-        Invalid::new(format!(
-            "parameter '{name}': expected an ISO 8601 time such as 2026-01-20T10:00:00Z, got '{text}'"
-        ))
-    })
+    query.parsed(name, query::TIME, LogTime::parse)
 }
 
 /// A date alone means all of that day.

@@ -1,26 +1,19 @@
-//! Wires the parts together, runs them until the signal, and takes them down in order.
+//! Wires the parts of log-viewer together.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use common::cli::{Failure, Program};
 use common::clock::Clock;
-use common::db::{self, Database};
 use common::env::Env;
 use common::http::gate::Gate;
-use common::http::metrics::HttpMetrics;
-use common::http::server::{Server, ServerConfig};
-use common::process;
-use common::shutdown::{self, Stop};
-use common::writer::Writer;
+use common::service::Service;
 
 use crate::config::{Config, DEFAULTS, HELP};
-use crate::context::{Context, Shared};
+use crate::context::Shared;
 use crate::live::Live;
 use crate::routes::ROUTES;
-use crate::store;
-use crate::tailer::{self, Status, TailerConfig};
-use crate::timers;
+use crate::tailer::{self, TailerConfig};
+use crate::{store, timers};
 
 /// What `main` runs.
 pub const PROGRAM: Program =
@@ -28,65 +21,18 @@ pub const PROGRAM: Program =
 
 fn run(env: Env) -> Result<(), Failure> {
     let config = Config::read(env)?;
-    common::log::init(config.settings.log_level);
-    let stop = Stop::new();
-    shutdown::on_signals(&stop)?;
-    let clock = Clock::System;
-
-    let (database, connection) = Database::open(&config.settings.database_path, PROGRAM.name, store::MIGRATIONS)?;
-    let live = Arc::new(Live::new(store::max_id(&connection)?));
-    let (writer, writer_threads) = Writer::start(connection)?;
-    let status = Arc::new(Status::default());
+    let gate = Gate::new(ROUTES, config.api_key, config.settings.rate_limit, Clock::System);
+    let service = Service::open(&PROGRAM, config.settings, store::MIGRATIONS, ROUTES)?;
+    let live = Arc::new(Live::new(store::max_id(&*service.core.database.reader()?)?));
+    let shared = Arc::new(Shared { live, status: Arc::default() });
     let tailer_config = TailerConfig {
         sources: config.sources,
         patterns: config.containers,
         poll_interval: config.poll_interval,
         tail_bytes: config.tail_bytes,
     };
-    let tailer = tailer::start(
-        tailer_config,
-        &database,
-        writer.clone(),
-        Arc::clone(&live),
-        Arc::clone(&status),
-        clock.clone(),
-        stop.clone(),
-    )?;
-    let http = Arc::new(HttpMetrics::new(ROUTES));
-    let shared = Arc::new(Shared {
-        clock: clock.clone(),
-        writer: writer.clone(),
-        database,
-        http: Arc::clone(&http),
-        live: Arc::clone(&live),
-        status,
-        started: Instant::now(),
-    });
-
-    let retention = timers::start(Arc::clone(&shared), config.limits, stop.clone())?;
-    let gate = Gate::new(ROUTES, config.api_key, config.settings.rate_limit, clock);
-    let server_config = ServerConfig {
-        address: config.settings.address,
-        connections_max: config.settings.connections_max,
-        trust_proxy: config.settings.trust_proxy,
-        socket: db::with_suffix(&config.settings.database_path, ".sock"),
-        workers: config.settings.workers,
-        stop: stop.clone(),
-    };
-    let context = || Context::new(Arc::clone(&shared));
-    let server = Server::start(server_config, ROUTES, context, Arc::new(gate), writer, http)
-        .map_err(|error| Failure::Other(format!("{}: {error}", config.settings.address)))?;
-    log::info!("log-viewer {} listens on {}", env!("CARGO_PKG_VERSION"), server.address()?);
-
-    process::give_memory_back();
-    stop.wait();
-    log::info!("stopping");
-    live.close();
-    server.stop(|| shared.database.end_queries());
-    // It checks the signal itself; a panic in it was printed when it happened.
-    let _ = tailer.join();
-    let _ = retention.join();
-    writer_threads.stop();
-    log::info!("stopped");
-    stop.failure().map_or(Ok(()), |why| Err(Failure::Other(why.into())))
+    let tailer = tailer::start(tailer_config, &service.core, &shared)?;
+    let retention = timers::start(Arc::clone(&service.core), config.limits)?;
+    service.serve(ROUTES, gate, &shared, || shared.live.close())?;
+    service.close([tailer, retention])
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use common::shutdown::Stop;
+use common::service::Core;
 use common::timers;
 use common::writer::WriteError;
 
-use crate::context::Shared;
 use crate::store::{self, Limits};
 
 /// By so much the ring can be over its limit while lines come in as fast as they can: a second of them.
@@ -18,17 +17,20 @@ const EVERY: Duration = Duration::from_secs(1);
 const SLICE: usize = 4000;
 /// Pages given back in one job.
 const PAGES: u32 = 200;
+
 /// Starts the thread `retention`.
-pub(crate) fn start(shared: Arc<Shared>, limits: Limits, stop: Stop) -> io::Result<JoinHandle<()>> {
-    let clock = shared.clock.clone();
-    timers::repeat("retention", EVERY, clock, stop, move |stop| clean_up(&shared, limits, stop))
+pub(crate) fn start(core: Arc<Core>, limits: Limits) -> io::Result<JoinHandle<()>> {
+    let (clock, stop) = (core.clock.clone(), core.stop.clone());
+    timers::repeat("retention", EVERY, clock, stop, move |_| clean_up(&core, limits))
 }
 
-fn clean_up(shared: &Shared, limits: Limits, stop: &Stop) -> Result<(), WriteError> {
-    let now = shared.clock.now();
+/// Without pauses, unlike in other services: it must keep up with lines that come in as fast as they can.
+fn clean_up(core: &Core, limits: Limits) -> Result<(), WriteError> {
+    let Core { writer, stop, .. } = core;
+    let now = core.clock.now();
     let mut deleted = 0;
     while !stop.is_stopped() {
-        let trimmed = shared.writer.call(move |tx| store::trim(tx, &limits, now, SLICE))?;
+        let trimmed = writer.call(move |tx| store::trim(tx, &limits, now, SLICE))?;
         deleted += trimmed.deleted;
         if !trimmed.has_more {
             break;
@@ -37,6 +39,6 @@ fn clean_up(shared: &Shared, limits: Limits, stop: &Stop) -> Result<(), WriteErr
     if deleted > 0 {
         log::debug!("retention: {deleted} entries deleted");
     }
-    while !stop.is_stopped() && shared.writer.call(move |tx| store::give_back(tx, &limits, PAGES))? {}
+    while !stop.is_stopped() && writer.call(move |tx| store::give_back(tx, &limits, PAGES))? {}
     Ok(())
 }

@@ -9,20 +9,12 @@ use common::settings::{Defaults, Settings};
 /// What differs from the other services.
 pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/metrics.db", rate_limit: 200, workers: 4 };
 
-/// The text of `--help` after the usage line.
+/// The text of `--help` between the usage line and what all services have.
 pub(crate) const HELP: &str = "\
 Takes counters, histograms and gauges, and answers with right percentiles at every resolution.
 It is configured by environment variables; a secret NAME may be read from a file named by NAME_FILE.
 
   API_KEY              required  the key clients send as X-API-Key or Authorization: Bearer (secret)
-  DATABASE_PATH        ./data/metrics.db
-  PORT                 8000
-  BIND_ADDRESS         0.0.0.0
-  WORKERS              4         threads that answer requests
-  MAX_CONNECTIONS      256       connections at a time
-  RATE_LIMIT           200       requests per minute and client, 0 for no limit
-  TRUST_PROXY          false     take the client's address from X-Forwarded-For
-  LOG_LEVEL            info      error, warn, info, debug
 
 What is kept:
   RETENTION_RAW        1         hours that single values are kept

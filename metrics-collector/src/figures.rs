@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::clock::Timestamp;
-use common::http::metrics::Page;
+use common::prometheus::Page;
 use rusqlite::Connection;
 
 use crate::store::pending::{self, SECONDS_PER_HOUR};
@@ -79,7 +79,7 @@ impl Figures {
         self.points.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Called with each slice of points that was deleted.
+    /// Called when points were deleted.
     pub(crate) fn points_deleted(&self, count: u64) {
         self.deleted.fetch_add(count, Ordering::Relaxed);
     }

@@ -100,7 +100,7 @@ impl Agg {
 impl Question {
     /// Reads the parameters.
     pub(crate) fn parse(query: &Query) -> Result<Self, Invalid> {
-        let name = query.text("name").ok_or_else(|| Invalid::new("Missing required parameter: name"))?;
+        let name = query.required("name")?;
         let kind = query.text("type").map(|word| {
             let expected =
                 || Invalid::new(format!("parameter 'type': expected counter, histogram or gauge, got '{word}'"));

@@ -6,17 +6,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use common::clock::{Clock, Timestamp};
-use common::process;
-use common::shutdown::Stop;
-use common::timers;
+use common::clock::Timestamp;
+use common::service::Core;
 use common::writer::WriteError;
-
-use rusqlite::Connection;
+use common::{cli, process, timers};
 
 use crate::aggregator::{Aggregator, Failure};
-use crate::config::Retention;
 use crate::context::Shared;
+use crate::figures::Figures;
 use crate::store::idempotency;
 use crate::store::retention::{self, Cutoffs};
 
@@ -34,37 +31,45 @@ const SERIES_SLICE: usize = 20;
 const PAGES: u32 = 200;
 
 /// Starts the thread `rollup`.
-pub(crate) fn start_rollup(aggregator: Aggregator, clock: Clock, every: Duration) -> io::Result<JoinHandle<()>> {
-    let stop = aggregator.stop.clone();
-    timers::repeat("rollup", every, clock.clone(), stop, move |_| match aggregator.round(clock.now()) {
+pub(crate) fn start_rollup(core: &Core, shared: &Shared, every: Duration) -> Result<JoinHandle<()>, cli::Failure> {
+    let (clock, stop) = (core.clock.clone(), core.stop.clone());
+    let aggregator = Aggregator {
+        reader: core.database.reader()?,
+        writer: core.writer.clone(),
+        figures: Arc::clone(&shared.figures),
+        stop: stop.clone(),
+    };
+    Ok(timers::repeat("rollup", every, clock.clone(), stop, move |_| match aggregator.round(clock.now()) {
         Err(Failure::Stopped) => Ok(()),
         outcome => outcome,
-    })
+    })?)
 }
 
 /// Starts the thread `retention`.
-pub(crate) fn start_retention(shared: Arc<Shared>, retention: Retention, stop: &Stop) -> io::Result<JoinHandle<()>> {
-    let clock = shared.clock.clone();
+pub(crate) fn start_retention(core: Arc<Core>, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    let (clock, stop) = (core.clock.clone(), core.stop.clone());
     let mut forget_from = Instant::now() + FORGET_AFTER;
-    timers::repeat("retention", RETENTION_EVERY, clock, stop.clone(), move |stop| {
-        let now = shared.clock.now();
-        let cutoffs = Cutoffs::new(&retention, now);
-        clean_up(&shared, cutoffs, now, stop)?;
+    timers::repeat("retention", RETENTION_EVERY, clock, stop, move |_| {
+        let now = core.clock.now();
+        let cutoffs = Cutoffs::new(&shared.retention, now);
+        clean_up(&core, &shared.figures, cutoffs, now)?;
         let is_rolled_up = shared.figures.health(now).lag.is_some_and(|lag| lag < FORGET_AFTER / 2);
         if is_rolled_up && Instant::now() > forget_from {
-            forget_series(&shared, cutoffs, stop).inspect_err(|_| forget_from = Instant::now() + FORGET_AFTER)?;
+            forget_series(&core, &shared, cutoffs).inspect_err(|_| forget_from = Instant::now() + FORGET_AFTER)?;
         }
         Ok::<_, WriteError>(())
     })
 }
 
-fn clean_up(shared: &Shared, cutoffs: Cutoffs, now: Timestamp, stop: &Stop) -> Result<(), WriteError> {
-    let count_points = |count| shared.figures.points_deleted(count as u64);
-    let mut deleted = in_slices(shared, stop, count_points, move |tx| retention::delete_points(tx, &cutoffs, POINTS))?;
-    deleted += in_slices(shared, stop, drop, move |tx| retention::delete_minutes(tx, &cutoffs, SLICE))?;
-    deleted += in_slices(shared, stop, drop, move |tx| retention::delete_hours(tx, &cutoffs, SLICE))?;
-    deleted += in_slices(shared, stop, drop, move |tx| idempotency::forget(tx, now, SLICE))?;
-    in_slices(shared, stop, drop, |tx| retention::give_back(tx, PAGES).map(usize::from))?;
+fn clean_up(core: &Core, figures: &Figures, cutoffs: Cutoffs, now: Timestamp) -> Result<(), WriteError> {
+    let Core { writer, stop, .. } = core;
+    let points = timers::in_slices(writer, stop, move |tx| retention::delete_points(tx, &cutoffs, POINTS))?;
+    figures.points_deleted(points as u64);
+    let minutes = timers::in_slices(writer, stop, move |tx| retention::delete_minutes(tx, &cutoffs, SLICE))?;
+    let hours = timers::in_slices(writer, stop, move |tx| retention::delete_hours(tx, &cutoffs, SLICE))?;
+    let keys = timers::in_slices(writer, stop, move |tx| idempotency::forget(tx, now, SLICE))?;
+    timers::in_slices(writer, stop, |tx| retention::give_back(tx, PAGES).map(usize::from))?;
+    let deleted = points + minutes + hours + keys;
     if deleted > 0 {
         log::debug!("retention: {deleted} rows deleted");
         process::give_memory_back();
@@ -72,32 +77,13 @@ fn clean_up(shared: &Shared, cutoffs: Cutoffs, now: Timestamp, stop: &Stop) -> R
     Ok(())
 }
 
-/// Repeats a job until it finds nothing more to do; how much it did. Between two of them, others have as much time as one took.
-fn in_slices(
-    shared: &Shared,
-    stop: &Stop,
-    note: impl Fn(usize),
-    job: impl Fn(&Connection) -> rusqlite::Result<usize> + Send + Copy + 'static,
-) -> Result<usize, WriteError> {
-    let mut total = 0;
-    loop {
-        let began = Instant::now();
-        let count = shared.writer.call(job)?;
-        note(count);
-        total += count;
-        if count == 0 || stop.wait_timeout(began.elapsed()) {
-            return Ok(total);
-        }
-    }
-}
-
 /// What writers know is taken from them before it is certain that the job is committed. So it remembers what that was, should
 /// it run twice; and after a failure, as after a start, it is only done when all points stored by then are in hours that are
 /// rolled up, which keeps their series from being forgotten.
-fn forget_series(shared: &Arc<Shared>, cutoffs: Cutoffs, stop: &Stop) -> Result<(), WriteError> {
-    while !stop.is_stopped() {
+fn forget_series(core: &Core, shared: &Arc<Shared>, cutoffs: Cutoffs) -> Result<(), WriteError> {
+    while !core.stop.is_stopped() {
         let (job, mut taken_out) = (Arc::clone(shared), BTreeSet::new());
-        let looked_at = shared.writer.call(move |tx| {
+        let looked_at = core.writer.call(move |tx| {
             retention::forget_series(tx, &cutoffs, SERIES_SLICE, &mut |series| {
                 if job.ingest.catalog.take_out(series) {
                     taken_out.insert(series);

@@ -59,7 +59,7 @@ pub(crate) fn metrics(ctx: &Context, request: &mut Request) -> Result<Reply, Api
     let count = metrics.count;
     let event = event(Target::Metrics, &dsn, request, metrics.body)?;
     // What waits must say when it was, or it would count for the time it arrives.
-    let with_time = |event: Event| match Metrics::parse(&request.body, &dsn.project, Some(ctx.shared.clock.now())) {
+    let with_time = |event: Event| match Metrics::parse(&request.body, &dsn.project, Some(ctx.core.clock.now())) {
         Ok(metrics) => Event { body: metrics.body, ..event },
         Err(_) => event,
     };
@@ -84,7 +84,7 @@ fn forward(
             Outcome::Away { why, .. } => log::warn!("{} are not taken, they wait: {why}", event.target.name()),
         }
     }
-    Ok(shared.outbox.queue(shared.clock.now(), to_keep(event)))
+    Ok(shared.outbox.queue(ctx.core.clock.now(), to_keep(event)))
 }
 
 /// The key that the gate has let in. It may have been deactivated since.

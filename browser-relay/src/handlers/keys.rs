@@ -27,7 +27,7 @@ pub(crate) fn create(ctx: &Context, request: &mut Request) -> Result<Reply, ApiE
         log::error!("no randomness for a key: {error}");
         ApiError::new(Kind::Internal, "Failed to generate key")
     })?;
-    let (now, shared) = (ctx.shared.clock.now(), Arc::clone(&ctx.shared));
+    let (now, shared) = (ctx.core.clock.now(), Arc::clone(&ctx.shared));
     let (stored_key, stored_project) = (key.clone(), project.clone());
     Ok(Reply::after_commit(
         0,

@@ -28,7 +28,7 @@ pub(crate) fn create(ctx: &Context, request: &mut Request) -> Result<Reply, ApiE
     let answer = json!({
         "status": "uploaded", "project": new.project, "release": new.release, "file_url": new.file_url
     });
-    let now = ctx.shared.clock.now();
+    let now = ctx.core.clock.now();
     Ok(Reply::after_commit(
         new.bytes(),
         move |tx| store::maps::replace(tx, now, &new),
@@ -123,7 +123,7 @@ struct ResolvedView {
 /// `GET /api/source-maps/resolve`: for people who check a map. Line and column count from 1.
 pub(crate) fn resolve(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let query = request.query();
-    let [project, release, url] = [required(query, "project")?, required(query, "release")?, required(query, "url")?];
+    let [project, release, url] = [query.required("project")?, query.required("release")?, query.required("url")?];
     let place = Place { url, line: number(query, "line")?, column: number(query, "column")? };
     let view = match resolve_position(ctx.reader()?, project, release, &place)? {
         Answer::NoMap => return Err(ApiError::not_found("Source map not found")),
@@ -133,12 +133,9 @@ pub(crate) fn resolve(ctx: &Context, request: &mut Request) -> Result<Reply, Api
     Ok(Response::json(200, &view).into())
 }
 
-fn required<'q>(query: &'q Query, name: &str) -> Result<&'q str, Invalid> {
-    query.text(name).ok_or_else(|| Invalid::new(format!("Missing required parameter: {name}")))
-}
-
 fn number(query: &Query, name: &str) -> Result<u32, Invalid> {
-    let number = query.integer(name)?.ok_or_else(|| Invalid::new(format!("Missing required parameter: {name}")))?;
+    query.required(name)?;
+    let number = query.integer(name)?.unwrap_or_default();
     u32::try_from(number)
         .ok()
         .filter(|number| *number > 0)

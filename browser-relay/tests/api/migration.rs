@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use common::testing::{TempDir, wait_for};
+use common::testing::{TempDir, database, wait_for};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -25,14 +25,7 @@ const STEPS: [&str; 3] = [
 
 /// A file as the original at this version leaves it.
 fn original(path: &Path, version: usize) -> Connection {
-    #[expect(clippy::disallowed_methods, reason = "makes a file as another program does")]
-    let conn = Connection::open(path).unwrap();
-    conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE _meta (key TEXT PRIMARY KEY, value TEXT)").unwrap();
-    for step in &STEPS[..version] {
-        conn.execute_batch(step).unwrap();
-    }
-    conn.execute("INSERT INTO _meta VALUES ('schema_version', ?1)", [version.to_string()]).unwrap();
-    conn
+    database::original(path, &STEPS[..version])
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! What the HTTP side counts about itself, and the Prometheus text format it is shown in.
+//! What the HTTP side counts about itself.
 
-use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::http::router::Route;
+use crate::prometheus::Page;
 
 /// The statuses we send; anything else is counted as the last, 500.
 const STATUSES: [u16; 22] =
@@ -144,57 +144,5 @@ impl HttpMetrics {
             page.sample("monlight_screen_refused_total", &format!("reason=\"{}\"", refusal.name()), count);
         }
         page.gauge("monlight_connections", "Open connections.", self.connections.load(Ordering::Relaxed));
-    }
-}
-
-/// A page in the Prometheus text format.
-#[derive(Default)]
-pub struct Page {
-    text: String,
-}
-
-impl Page {
-    /// The header of a metric family. Writing to a `String` cannot fail, here and below.
-    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    }
-
-    /// One sample; `labels` without braces, possibly empty.
-    pub fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
-        let _ = match labels {
-            "" => writeln!(self.text, "{name} {value}"),
-            _ => writeln!(self.text, "{name}{{{labels}}} {value}"),
-        };
-    }
-
-    /// A family of one gauge.
-    pub fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.family(name, "gauge", help);
-        self.sample(name, "", value);
-    }
-
-    /// A family of one counter.
-    pub fn counter(&mut self, name: &str, help: &str, value: impl Display) {
-        self.family(name, "counter", help);
-        self.sample(name, "", value);
-    }
-
-    /// The samples of a histogram from counts per bucket; counts beyond the edges belong to `+Inf`.
-    pub fn histogram(&mut self, name: &str, edges: &[f64], counts: &[AtomicU64], sum: f64) {
-        let mut total = 0;
-        for (place, count) in counts.iter().enumerate() {
-            total += count.load(Ordering::Relaxed);
-            if let Some(edge) = edges.get(place) {
-                self.sample(&format!("{name}_bucket"), &format!("le=\"{edge}\""), total);
-            }
-        }
-        self.sample(&format!("{name}_bucket"), "le=\"+Inf\"", total);
-        self.sample(&format!("{name}_sum"), "", sum);
-        self.sample(&format!("{name}_count"), "", total);
-    }
-
-    /// The finished text.
-    pub fn finish(self) -> String {
-        self.text
     }
 }

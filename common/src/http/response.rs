@@ -27,9 +27,12 @@ impl Response {
         Self::new(status, "application/json", body)
     }
 
-    /// An embedded page.
-    pub fn html(body: &'static str) -> Self {
-        Self::new(200, "text/html; charset=utf-8", body.as_bytes())
+    /// An embedded page for people.
+    pub fn page(html: &'static str) -> Self {
+        Self::new(200, "text/html; charset=utf-8", html.as_bytes())
+            .with_header("cache-control", "no-cache")
+            .with_header("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
+            .with_header("referrer-policy", "no-referrer")
     }
 
     /// 204.

@@ -3,10 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::Service;
+
 /// Runs every block marked `sh` of a page in `docs/`, as a reader would, and panics at the first that fails. `binary` can be
-/// called by its name.
+/// called by its name. The blocks find the service at `$URL` with its `$DATABASE_PATH`, may write to `$BACKUP`, and know the
+/// `secrets`.
 #[track_caller]
-pub fn run_commands(page: &str, binary: &Path, variables: &[(&str, &str)]) {
+pub fn run_commands(page: &str, binary: &Path, service: &Service, database: &Path, secrets: &[(&str, &str)]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
     let blocks = shell_blocks(&std::fs::read_to_string(path).expect("the page"));
     assert!(!blocks.is_empty(), "{page}: expected commands in blocks marked sh");
@@ -17,7 +20,10 @@ pub fn run_commands(page: &str, binary: &Path, variables: &[(&str, &str)]) {
         let output = Command::new("bash")
             .args(["-euo", "pipefail", "-c", &block])
             .env("PATH", &search)
-            .envs(variables.iter().copied())
+            .env("URL", format!("http://{}", service.address()))
+            .envs(secrets.iter().copied())
+            .env("DATABASE_PATH", database)
+            .env("BACKUP", database.with_extension("backup"))
             .output()
             .expect("bash");
         assert!(output.status.success(), "{block}\n{}", String::from_utf8_lossy(&output.stderr));

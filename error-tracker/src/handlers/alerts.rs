@@ -9,12 +9,12 @@ use common::http::response::Response;
 use serde_json::{Value, json};
 
 use crate::context::{AlertSwitch, Context};
-use crate::group::Page;
+use crate::group;
 use crate::store::{self, AlertRow};
 
 /// `GET /api/alerts`: the newest first, with what became of each.
 pub(crate) fn list(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
-    let page = Page::parse(request.query())?;
+    let page = group::page(request.query())?;
     let (alerts, total) = store::alerts(ctx.reader()?, page.limit, page.offset)?;
     let alerts: Vec<_> = alerts.iter().map(render).collect();
     let body = json!({
@@ -32,7 +32,7 @@ pub(crate) fn test(ctx: &Context, _request: &mut Request) -> Result<Reply, ApiEr
     if let AlertSwitch::Off { missing } = ctx.shared.alerts {
         return Ok(Response::json(503, &json!({"detail": format!("SMTP not configured: {missing}")})).into());
     }
-    let now = ctx.shared.clock.now();
+    let now = ctx.core.clock.now();
     let shared = Arc::clone(&ctx.shared);
     Ok(Reply::after_commit(
         0,

@@ -23,7 +23,7 @@ pub(crate) fn create(ctx: &Context, request: &mut Request) -> Result<Reply, ApiE
     let once = Once::of(request)?;
     let report = Report::parse(&request.body)?;
     let fingerprint = Fingerprint::of(&report.project, &report.exception_type, &report.traceback);
-    let now = ctx.shared.clock.now();
+    let now = ctx.core.clock.now();
     let shared = Arc::clone(&ctx.shared);
     let alerting = shared.alerts.is_on();
     Ok(Reply::after_commit(
@@ -57,7 +57,7 @@ pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiErr
 
 /// `POST /api/errors/{id}/resolve`
 pub(crate) fn resolve(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
-    let (id, now) = (request.id, ctx.shared.clock.now());
+    let (id, now) = (request.id, ctx.core.clock.now());
     Ok(Reply::after_commit(
         0,
         move |tx| store::resolve(tx, now, id),

@@ -2,7 +2,6 @@
 
 pub(crate) mod alerts;
 pub(crate) mod errors;
-pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod pages;
 pub(crate) mod projects;

@@ -37,12 +37,7 @@ pub(crate) mod testing {
 
     /// An empty database in memory with our schema.
     pub(crate) fn database() -> Connection {
-        let conn = Connection::open_in_memory().expect("a database");
-        conn.execute_batch("PRAGMA foreign_keys = OFF").expect("a pragma");
-        for migration in super::MIGRATIONS {
-            conn.execute_batch(migration.sql).expect(migration.name);
-        }
-        conn.execute_batch("PRAGMA foreign_keys = ON").expect("a pragma");
+        let conn = common::testing::database::in_memory(super::MIGRATIONS);
         super::register_functions(&conn).expect("our functions");
         conn
     }

@@ -5,18 +5,14 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use common::testing::{Service, TempDir, wait_for};
-use rusqlite::{Connection, OpenFlags};
+use common::testing::database::{check_integrity, read_only};
+use common::testing::{Service, TempDir, stderr, wait_for};
 
 use super::{KEY, binary, report, start};
 
 /// Runs the binary with nothing but these variables.
 fn run(args: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(binary()).args(args).env_clear().envs(variables.iter().copied()).output().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    common::testing::run(&binary(), args, variables)
 }
 
 #[test]
@@ -197,10 +193,10 @@ fn a_backup_while_writing_holds_all_that_was_acknowledged() {
         (before, after)
     });
     assert!(after > before, "writing went on meanwhile");
-    let copy = Connection::open_with_flags(&target, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let copy = read_only(&target);
     let one = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert!((before..=after + 1).contains(&one("SELECT count(*) FROM errors")));
-    assert_eq!(copy.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+    check_integrity(&target);
     assert!(!tracker.folder.path().join("copy.db.unfinished").exists());
 
     let missing = run(&["--backup", target.to_str().unwrap()], &[("DATABASE_PATH", "/nowhere/e.db")]);

@@ -7,14 +7,6 @@ use super::{KEY, binary, start};
 #[test]
 fn every_command_of_the_page_runs() {
     let tracker = start();
-    let (url, database) = (format!("http://{}", tracker.address()), tracker.database());
-    let backup = database.with_extension("backup");
-    let variables = [
-        ("URL", url.as_str()),
-        ("KEY", KEY),
-        ("DATABASE_PATH", database.to_str().unwrap()),
-        ("BACKUP", backup.to_str().unwrap()),
-    ];
-    run_commands("error-tracker.md", &binary(), &variables);
+    run_commands("error-tracker.md", &binary(), &tracker, &tracker.database(), &[("KEY", KEY)]);
     assert_eq!(tracker.client().get("/api/errors?resolved=true").json()["total"], 1);
 }

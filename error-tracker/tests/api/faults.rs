@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::testing::database::{check_integrity, read_write};
 use common::testing::{Client, Connection, Random, Service, SmallDisk, TempDir, skip, wait_for};
-use rusqlite::OpenFlags;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::Value;
 
@@ -59,13 +59,6 @@ fn check_kept(client: &Client, reports: &[Acknowledged]) {
             (&fingerprint.as_str().into(), &report(name)["message"])
         );
     }
-}
-
-#[track_caller]
-fn check_integrity(database: &Path) {
-    let conn = rusqlite::Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let verdict: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(verdict, "ok");
 }
 
 #[test]
@@ -186,7 +179,7 @@ fn send_at_once(client: &Client, name: &str, count: usize) -> Vec<Acknowledged> 
 fn somebody_elses_lock() {
     const REPORTS: usize = 12;
     let tracker = start();
-    let other = rusqlite::Connection::open_with_flags(tracker.database(), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    let other = read_write(&tracker.database());
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let began = Instant::now();
     assert!(send_at_once(&tracker.client(), "locked-out", REPORTS).is_empty());
@@ -410,7 +403,7 @@ fn a_database_of_a_newer_version_is_refused() {
     let Tracker { service, folder } = start();
     assert!(service.terminate().success());
     let database = database_in(&folder);
-    let conn = rusqlite::Connection::open_with_flags(&database, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    let conn = read_write(&database);
     conn.execute("UPDATE _meta SET value = '99' WHERE key = 'schema_version'", []).unwrap();
     conn.close().unwrap();
     let said = is_refused(Command::new(binary()), &database, 0);

@@ -23,11 +23,8 @@ mod sink;
 use std::ops::Deref;
 use std::path::PathBuf;
 
-use common::testing::{Client, Service, TempDir};
+use common::testing::{Client, KEY, Service, TempDir};
 use serde_json::{Value, json};
-
-/// The API key of every service under test.
-const KEY: &str = "a-key-for-tests";
 
 /// A running service with a folder of its own.
 struct Tracker {

@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
-use common::testing::{TempDir, wait_for};
-use rusqlite::{Connection, OpenFlags, params};
+use common::testing::{TempDir, database, wait_for};
+use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use super::{Tracker, binary, database_in, report, start_in};
 
 /// A file as the original at this schema version leaves it, from the statements of its migrations.
 fn original(path: &Path, version: usize) -> Connection {
-    #[expect(clippy::disallowed_methods, reason = "makes a file as another program does")]
-    let conn = Connection::open(path).unwrap();
     let steps = [
         include_str!("../../migrations/0001_errors.sql"),
         include_str!("../../migrations/0002_error_occurrences.sql"),
@@ -19,12 +17,7 @@ fn original(path: &Path, version: usize) -> Connection {
         // Its own words: our step keeps aside what this one drops.
         "DROP INDEX idx_project_env; ALTER TABLE errors DROP COLUMN environment; CREATE INDEX idx_project ON errors (project);",
     ];
-    conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE _meta (key TEXT PRIMARY KEY, value TEXT)").unwrap();
-    for step in &steps[..version] {
-        conn.execute_batch(step).unwrap();
-    }
-    conn.execute("INSERT INTO _meta VALUES ('schema_version', ?1)", [version.to_string()]).unwrap();
-    conn
+    database::original(path, &steps[..version])
 }
 
 fn insert_error(conn: &Connection, fingerprint: &str, message: &str, last_seen: &str, resolved_at: Option<&str>) {
@@ -38,10 +31,6 @@ fn insert_error(conn: &Connection, fingerprint: &str, message: &str, last_seen: 
 
 fn one(conn: &Connection, sql: &str) -> String {
     conn.query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0)).map(|value| format!("{value:?}")).unwrap()
-}
-
-fn read_only(path: &Path) -> Connection {
-    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
 }
 
 #[test]
@@ -103,7 +92,7 @@ fn every_version_of_the_original_opens() {
             assert_eq!(client.get("/api/errors?session_id=s-1").json()["total"], 1);
         }
 
-        let now = read_only(&tracker.database());
+        let now = database::read_only(&tracker.database());
         assert_eq!(
             one(&now, "SELECT count(*) FROM error_occurrences"),
             if version > 1 { "Integer(7)" } else { "Integer(0)" }
@@ -115,7 +104,7 @@ fn every_version_of_the_original_opens() {
         assert_eq!(one(&now, "SELECT value FROM _meta WHERE key = 'schema_version'"), "Text(\"5\")");
         assert_eq!(one(&now, "PRAGMA auto_vacuum"), "Integer(2)");
         assert_eq!(one(&now, "PRAGMA integrity_check"), "Text(\"ok\")");
-        let copy = read_only(&tracker.folder.path().join("errors.db.before-schema-5"));
+        let copy = database::read_only(&tracker.folder.path().join("errors.db.before-schema-5"));
         assert_eq!(one(&copy, "SELECT count(*) FROM errors"), "Integer(2)");
         assert_eq!(one(&copy, "SELECT value FROM _meta WHERE key = 'schema_version'"), format!("Text(\"{version}\")"));
     }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::testing::database::read_write;
 use common::testing::{Connection, wait_for};
-use rusqlite::OpenFlags;
 use serde_json::Value;
 
 use crate::{KEY, Tracker, report, start, start_with};
@@ -151,7 +151,7 @@ fn a_burst_leaves_nothing_behind() {
 #[test]
 fn whoever_is_turned_away_reads_why() {
     let tracker = start_with(&[("MAX_CONNECTIONS", "2")]);
-    let other = rusqlite::Connection::open_with_flags(tracker.database(), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    let other = read_write(&tracker.database());
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let waiting =
         hold(&tracker, 2, &tracker.client().request("POST", "/api/errors", report("a").to_string().as_bytes()));

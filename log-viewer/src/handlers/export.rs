@@ -32,7 +32,7 @@ pub(crate) fn start(ctx: &Context, request: &mut Request) -> Result<Reply, ApiEr
     let format = Format::parse(request.query())?;
     let filter = Filter::parse(request.query())?;
     let seat = Seat::take().ok_or_else(|| ApiError::unavailable(5, "Too many exports at once, try again"))?;
-    let reader = ctx.shared.database.reader()?;
+    let reader = ctx.core.database.reader()?;
     let head = Response::new(200, format.content_type(), Vec::new())
         .with_header("cache-control", "no-store")
         .with_header("content-disposition", format.disposition());

@@ -11,9 +11,5 @@ const INDEX: &str = include_str!("../../pages/index.html");
 
 /// The same page for both of its addresses.
 pub(crate) fn index(_ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
-    Ok(Response::html(INDEX)
-        .with_header("cache-control", "no-cache")
-        .with_header("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
-        .with_header("referrer-policy", "no-referrer")
-        .into())
+    Ok(Response::page(INDEX).into())
 }

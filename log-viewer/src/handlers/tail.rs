@@ -10,6 +10,7 @@ use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
 use common::http::stream::{Outlet, Stream};
+use common::service::Core;
 
 use super::logs::EntryView;
 use crate::context::{Context, Shared};
@@ -34,6 +35,7 @@ pub(crate) fn follow(ctx: &Context, request: &mut Request) -> Result<Reply, ApiE
     let (seat, newest) =
         ctx.shared.live.take_seat().ok_or_else(|| ApiError::unavailable(5, "Too many SSE connections"))?;
     let tail = Tail {
+        core: Arc::clone(&ctx.core),
         shared: Arc::clone(&ctx.shared),
         filter,
         // An id from before the file was made anew means nothing.
@@ -50,6 +52,7 @@ pub(crate) fn follow(ctx: &Context, request: &mut Request) -> Result<Reply, ApiE
 }
 
 struct Tail {
+    core: Arc<Core>,
     shared: Arc<Shared>,
     filter: Filter,
     /// Everything up to this id was sent, or is not wanted.
@@ -131,7 +134,7 @@ impl Tail {
     fn page(&mut self, newest: i64) -> rusqlite::Result<Stretch> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
-            None => self.shared.database.reader()?,
+            None => self.core.database.reader()?,
         };
         reader.restart_time_limit();
         let page = store::entries_between(&reader, &self.filter, self.last_id, newest, PAGE);

@@ -14,11 +14,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_768_900_000_000);
 
 /// An empty database in memory with our schema.
 pub(crate) fn database() -> Connection {
-    let conn = Connection::open_in_memory().expect("a database");
-    for migration in super::MIGRATIONS {
-        conn.execute_batch(migration.sql).expect(migration.name);
-    }
-    conn
+    common::testing::database::in_memory(super::MIGRATIONS)
 }
 
 pub(crate) fn filter(query: &str) -> Filter {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::http::metrics::Page;
+use common::prometheus::Page;
 
 /// A number that only grows.
 #[derive(Default)]

@@ -21,10 +21,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use common::clock::Clock;
-use common::db::Database;
+use common::service::Core;
 use common::shutdown::Stop;
 use common::writer::{WriteError, Writer};
 
+use crate::context::Shared;
 use crate::cursor::Cursor;
 use crate::entry::LogTime;
 use crate::live::Live;
@@ -92,14 +93,10 @@ impl Status {
 /// Starts the thread `tailer`.
 pub(crate) fn start(
     config: TailerConfig,
-    database: &Database,
-    writer: Writer,
-    live: Arc<Live>,
-    status: Arc<Status>,
-    clock: Clock,
-    stop: Stop,
+    core: &Core,
+    shared: &Shared,
 ) -> Result<JoinHandle<()>, common::cli::Failure> {
-    let reader = database.reader()?;
+    let reader = core.database.reader()?;
     let cursors = store::cursors(&reader)?;
     let newest = store::newest_times(&reader)?;
     let watch = Watch::new().map_err(|error| log::warn!("inotify is not to be had, so logs are polled: {error}")).ok();
@@ -117,11 +114,11 @@ pub(crate) fn start(
         reader: LineReader::new(),
         in_flight: None,
         forgotten_at: None,
-        writer,
-        live,
-        status,
-        clock,
-        stop,
+        writer: core.writer.clone(),
+        live: Arc::clone(&shared.live),
+        status: Arc::clone(&shared.status),
+        clock: core.clock.clone(),
+        stop: core.stop.clone(),
     };
     Ok(thread::Builder::new().name("tailer".into()).stack_size(STACK_BYTES).spawn(move || tailer.run())?)
 }

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::testing::database::{self, check_integrity};
 use common::testing::{PATIENCE, Random};
 
 use crate::driver::{Container, LogOptions, PIECE_BYTES, Stream};
-use crate::{Home, Viewer, check_integrity, read_only, start_in};
+use crate::{Home, Viewer, start_in};
 
 /// All lines of each container and stream.
 type Lines = BTreeMap<(String, String), Vec<String>>;
@@ -76,7 +77,7 @@ fn trace(number: u32) -> Vec<String> {
 
 /// The lines that are stored, each stream in the order of arrival.
 fn stored(database: &Path) -> Lines {
-    let conn = read_only(database);
+    let conn = database::read_only(database);
     let mut statement = conn.prepare("SELECT container, stream, message FROM log_entries ORDER BY id").unwrap();
     let mut rows = statement.query([]).unwrap();
     let mut lines = Lines::new();

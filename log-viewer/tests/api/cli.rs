@@ -1,19 +1,15 @@
 //! The command line, the configuration, and backups.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
-use common::testing::TempDir;
-use rusqlite::{Connection, OpenFlags};
+use common::testing::database::read_only;
+use common::testing::{TempDir, stderr};
 
 use crate::{KEY, binary, start};
 
 /// Runs the binary with nothing but these variables.
 fn run(args: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(binary()).args(args).env_clear().envs(variables.iter().copied()).output().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    common::testing::run(&binary(), args, variables)
 }
 
 #[test]
@@ -111,7 +107,7 @@ fn a_backup_while_lines_arrive_is_sound() {
     });
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     crate::check_integrity(&target);
-    let copy = Connection::open_with_flags(&target, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let copy = read_only(&target);
     let one = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert!(one("SELECT count(*) FROM log_entries") >= 1);
     assert_eq!(one("SELECT count(*) FROM log_entries WHERE message = '[INFO] before the backup'"), 1);

@@ -22,14 +22,10 @@ use std::fmt::Write as _;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use common::testing::{Client, Service, TempDir, wait_for};
-use rusqlite::OpenFlags;
+use common::testing::{Client, KEY, Service, TempDir, database, wait_for};
 use serde_json::Value;
 
 use driver::Docker;
-
-/// The API key of every service under test.
-const KEY: &str = "a-key-for-tests";
 
 /// What outlives a service: its folder with the database, and Docker's.
 struct Home {
@@ -206,17 +202,11 @@ fn start_service(database: &Path, sources: &Path, variables: &[(&str, &str)]) ->
     Service::start(&binary(), &all)
 }
 
-/// The file as another program sees it.
-fn read_only(database: &Path) -> rusqlite::Connection {
-    rusqlite::Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
-}
-
 /// The file is sound, and so are its search indexes. The service must have stopped: the check of an index counts as a write.
 #[track_caller]
-fn check_integrity(database: &Path) {
-    let conn = rusqlite::Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
-    let verdict: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(verdict, "ok");
+fn check_integrity(path: &Path) {
+    database::check_integrity(path);
+    let conn = database::read_write(path);
     let mut tables = conn.prepare("SELECT name FROM sqlite_schema WHERE sql GLOB 'CREATE VIRTUAL TABLE*'").unwrap();
     let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     conn.execute_batch("CREATE TEMP TABLE indexed (id INTEGER PRIMARY KEY)").unwrap();

@@ -4,11 +4,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use common::testing::wait_for;
+use common::testing::{database, wait_for};
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::{Home, KEY, binary, check_integrity, read_only, start_in};
+use crate::{Home, KEY, binary, check_integrity, start_in};
 
 /// What the original's migrations did, from the facts of the contract (sections 1.2 and 3.9): each version one step more.
 const STEPS: [&str; 4] = [
@@ -38,14 +38,7 @@ const STEPS: [&str; 4] = [
 
 /// A file as the original at this version leaves it.
 fn original(path: &Path, version: usize) -> Connection {
-    #[expect(clippy::disallowed_methods, reason = "makes a file as another program does")]
-    let conn = Connection::open(path).unwrap();
-    conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE _meta (key TEXT PRIMARY KEY, value TEXT)").unwrap();
-    for step in &STEPS[..version] {
-        conn.execute_batch(step).unwrap();
-    }
-    conn.execute("INSERT INTO _meta VALUES ('schema_version', ?1)", [version.to_string()]).unwrap();
-    conn
+    database::original(path, &STEPS[..version])
 }
 
 fn insert(conn: &Connection, timestamp: &str, container: &str, stream: &str, level: &str, message: &str) {
@@ -88,7 +81,7 @@ fn every_version_of_the_original_opens() {
         assert_eq!(viewer.wait_for_message("new")["id"], 5);
 
         let home = viewer.stop();
-        let now = read_only(&home.database());
+        let now = database::read_only(&home.database());
         assert_eq!(one(&now, "SELECT count(*) FROM log_entries"), "Integer(4)");
         assert_eq!(
             one(&now, "SELECT timestamp FROM log_entries WHERE id = 1"),
@@ -98,7 +91,7 @@ fn every_version_of_the_original_opens() {
         let schema = one(&now, "SELECT value FROM _meta WHERE key = 'schema_version'");
         assert!(schema.as_str() > "Text(\"4\")", "{schema}");
         let number: String = schema.chars().filter(char::is_ascii_digit).collect();
-        let copy = read_only(&home.folder.path().join(format!("logs.db.before-schema-{number}")));
+        let copy = database::read_only(&home.folder.path().join(format!("logs.db.before-schema-{number}")));
         assert_eq!(one(&copy, "SELECT count(*) FROM log_entries"), "Integer(3)");
         assert_eq!(one(&copy, "SELECT value FROM _meta WHERE key = 'schema_version'"), format!("Text(\"{version}\")"));
         check_integrity(&home.database());

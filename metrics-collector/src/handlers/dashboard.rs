@@ -53,7 +53,7 @@ impl<'a> From<&'a Top> for TopView<'a> {
 
 /// All of it is one state of the database, and covers the whole period.
 pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
-    let (query, now) = (request.query(), ctx.shared.clock.now());
+    let (query, now) = (request.query(), ctx.core.clock.now());
     let window = Window::parse(query, now, ctx.shared.retention.minutes)?;
     let reader = ctx.reader()?;
     // Before that state, so that what is kept is never taken for newer than it is.

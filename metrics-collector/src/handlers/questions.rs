@@ -27,7 +27,7 @@ struct AnswerView<'a> {
 
 /// All that is asked for is one state of the database.
 pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
-    let (query, now) = (request.query(), ctx.shared.clock.now());
+    let (query, now) = (request.query(), ctx.core.clock.now());
     let question = Question::parse(query)?;
     let window = Window::parse(query, now, ctx.shared.retention.minutes)?;
     let is_free = matches!(query.text("resolution"), None | Some("auto"));

@@ -22,7 +22,7 @@ const AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 pub(crate) fn create(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let once = Once::of(request)?;
     let shared = Arc::clone(&ctx.shared);
-    let now = shared.clock.now();
+    let now = ctx.core.clock.now();
     let accepted = Accepted { now, from: now.saturating_sub(shared.retention.raw), to: now.saturating_add(AHEAD_MAX) };
     let catalog = &shared.ingest.catalog;
     let batch =

@@ -1,7 +1,7 @@
 //! For the unit tests of the store: a database in memory, and points in it.
 
 use common::clock::Timestamp;
-use common::testing::TempDir;
+use common::testing::{TempDir, database};
 use rusqlite::Connection;
 
 use super::{MIGRATIONS, points};
@@ -9,21 +9,12 @@ use crate::series::{SeriesId, Type};
 
 /// All tables.
 pub(crate) fn database() -> Connection {
-    with_tables(Connection::open_in_memory().expect("a database"))
+    database::in_memory(MIGRATIONS)
 }
 
 /// The same in a file.
-#[expect(clippy::disallowed_methods, reason = "for a test this is database enough")]
 pub(crate) fn database_in(folder: &TempDir) -> Connection {
-    with_tables(Connection::open(folder.path().join("x.db")).expect("a database"))
-}
-
-fn with_tables(conn: Connection) -> Connection {
-    conn.execute_batch("CREATE TABLE _meta (key TEXT PRIMARY KEY, value TEXT)").expect("a table");
-    for step in MIGRATIONS {
-        conn.execute_batch(step.sql).expect(step.name);
-    }
-    conn
+    database::in_file(&folder.path().join("x.db"), MIGRATIONS)
 }
 
 /// A new series of that name; its id.

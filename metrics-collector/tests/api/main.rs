@@ -16,11 +16,8 @@ mod sdk;
 use std::ops::Deref;
 use std::path::PathBuf;
 
-use common::testing::{Client, Service, TempDir};
+use common::testing::{Client, KEY, Service, TempDir};
 use serde_json::Value;
-
-/// The API key of every service under test.
-const KEY: &str = "a-key-for-tests";
 
 /// The binary under test.
 fn binary() -> PathBuf {

@@ -10,9 +10,10 @@ use std::thread;
 
 use common::clock::{Clock, Timestamp};
 use common::db::with_suffix;
+use common::testing::database::read_only;
 use common::testing::{Client, PATIENCE, Random, Service, TempDir, wait_for};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
 use serde_json::json;
 
 use crate::{KEY, database_in, start_in};
@@ -105,10 +106,6 @@ fn open(path: &Path) -> Connection {
     let conn = Connection::open(path).unwrap();
     conn.busy_timeout(PATIENCE).unwrap();
     conn
-}
-
-fn read_only(path: &Path) -> Connection {
-    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
 }
 
 /// Waits until all that is stored is rolled up: two hours are, and nothing is pending.

@@ -102,7 +102,10 @@ struct Arrivals {
 impl Screen {
     /// Binds the port, exclusively, and starts to accept.
     pub fn open(config: ScreenConfig, admit: Arc<dyn Admit>, metrics: Arc<HttpMetrics>) -> io::Result<Self> {
-        let listener = Arc::new(TcpListener::bind(config.address)?);
+        let listener = Arc::new(
+            TcpListener::bind(config.address)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", config.address)))?,
+        );
         rustix::net::listen(&listener, BACKLOG)?;
         let shared = Arc::new(Shared {
             local: LocalPool::new(config.local.clone()),
