@@ -68,7 +68,7 @@ main() {
     install_node_packages ui/package-lock.json
     if [ "$step" = test ]; then
         install_venv
-        install_node_packages */tests/*/package-lock.json
+        install_node_packages ./*/tests/*/package-lock.json
     fi
 }
 
