@@ -210,6 +210,33 @@ fn help_and_documentation_name_the_same_variables() {
     }
 }
 
+/// What clients may call is in `docs/openapi/`; what a browser opens for people is not.
+#[test]
+fn every_route_is_described() {
+    for service in ["error-tracker", "log-viewer", "metrics-collector", "browser-relay"] {
+        let table = fs::read_to_string(root().join(service).join("src/routes.rs")).expect("the routes");
+        let page = fs::read_to_string(root().join(format!("docs/openapi/{service}.yaml"))).expect("the description");
+        let routes = table.split("Route::new(").skip(1).filter_map(|text| {
+            let mut parts = text.split(['(', ',', '"']).map(str::trim).filter(|part| !part.is_empty());
+            Some((parts.next()?.to_lowercase(), parts.next()?))
+        });
+        let is_described = |method: &str, path: &str| {
+            let operations = page.split(&format!("\n  {path}:\n")).nth(1);
+            operations.map_or_else(
+                || page.contains(&format!("`{path}`")),
+                |rest| {
+                    rest.lines()
+                        .take_while(|line| line.starts_with("    "))
+                        .any(|line| line.starts_with(&format!("    {method}:")))
+                },
+            )
+        };
+        let for_people = |path: &str| !path.starts_with("/api/") && path != "/metrics" && path != "/health";
+        let missing = routes.filter(|(method, path)| !for_people(path) && !is_described(method, path));
+        none(missing.map(|(method, path)| format!("docs/openapi/{service}.yaml: nothing about {method} {path}")));
+    }
+}
+
 #[test]
 fn decisions_are_numbered() {
     let mut names: Vec<PathBuf> = fs::read_dir(root().join("docs/decisions"))
