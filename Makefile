@@ -6,7 +6,7 @@ BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
-.PHONY: help run test test-ui build ui lint bench setup clean
+.PHONY: help run test test-ui fuzz build ui lint bench setup clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,10 @@ run: build ## start the services with a generated development key
 test: setup-test lint build ## check everything; what CI runs
 	cargo test --workspace --locked
 	$(MAKE) --no-print-directory test-ui
+	scripts/fuzz.sh 20
+
+fuzz: setup-test ## try the parsers with what nobody thought of, for FOR seconds (600)
+	scripts/fuzz.sh $(or $(FOR),600)
 
 test-ui: build ## the web interfaces in a real browser
 	npm --prefix ui test --silent

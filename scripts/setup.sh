@@ -21,6 +21,8 @@ missing_packages() {
         { has chromium || has chromium-browser || has google-chrome; } || echo chromium
         # The engine that log-viewer's tests start for themselves; nothing is left running.
         { has dockerd && has docker && has iptables; } || echo docker.io iptables
+        # libFuzzer is C++.
+        has c++ || echo g++
     fi
     if [ "$step" = bench ]; then
         has wrk || echo wrk
@@ -69,6 +71,7 @@ main() {
     if [ "$step" = test ]; then
         install_venv
         install_node_packages ./*/tests/*/package-lock.json
+        has cargo-fuzz || cargo install --quiet --locked cargo-fuzz
     fi
 }
 
