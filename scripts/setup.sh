@@ -19,6 +19,8 @@ missing_packages() {
         python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
         # The browser of the tests of the interfaces and of browser-relay.
         { has chromium || has chromium-browser || has google-chrome; } || echo chromium
+        # In front of the interfaces, under a path prefix.
+        { has nginx || [ -x /usr/sbin/nginx ]; } || echo nginx
         # The engine that log-viewer's tests start for themselves; nothing is left running.
         { has dockerd && has docker && has iptables; } || echo docker.io iptables
         # libFuzzer is C++.

@@ -70,8 +70,8 @@ export function Bar({ view, change, projects, isLoading, reload }: BarProps) {
           ))}
         </select>
       </label>
-      <button onClick={reload} aria-busy={isLoading}>
-        Refresh now
+      <button onClick={reload} aria-busy={isLoading} title="Refresh now" aria-label="Refresh now">
+        ↻
       </button>
     </div>
   );

@@ -34,13 +34,13 @@ export interface ChartProps {
   onZoom: (stretch: Stretch) => void;
   onZoomOut: () => void;
   height?: number;
-  /** Off where a table beside the chart tells what the lines are. */
-  hasLegend?: boolean;
+  /** For a table beside the chart that tells what the lines are, instead of the legend: the bucket to show. */
+  onPlace?: (place: number, isAtCursor: boolean) => void;
 }
 
 /** The chart with its title and the values at the cursor. */
 export function Chart(props: ChartProps) {
-  const { title, aside, data, looks, hasLegend = true } = props;
+  const { title, aside, data, looks, onPlace } = props;
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const newest = useRef(props);
@@ -71,7 +71,8 @@ export function Chart(props: ChartProps) {
     plot.current?.setData(valuesOf(data));
   }, [data, shape]);
 
-  const at = cursor ?? lastWithValue(data);
+  const at = cursor ?? lastWithValue(data, looks);
+  useEffect(() => onPlace?.(at, cursor !== null), [at, cursor !== null]);
   const onKeyDown = (event: KeyboardEvent) => {
     if (plot.current) setSpoken((before) => steer(event, plot.current!, newest.current) ?? before);
   };
@@ -82,7 +83,7 @@ export function Chart(props: ChartProps) {
           <bdi>{title}</bdi>
         </h3>
         {aside}
-        {hasLegend && <Legend data={data} looks={looks} format={props.format} at={at} isAtCursor={cursor !== null} />}
+        {!onPlace && <Legend data={data} looks={looks} format={props.format} at={at} isAtCursor={cursor !== null} />}
       </header>
       <div
         ref={place}
@@ -120,9 +121,11 @@ export function Swatch({ look }: { look: Look | undefined }) {
   return <i class={look?.isMark ? 'swatch mark-line' : 'swatch'} style={{ color: `var(${look?.colour})` }} aria-hidden="true" />;
 }
 
-function lastWithValue({ lines, times }: Lines): number {
+/** The newest bucket with a value; what values are compared with does not count. */
+function lastWithValue({ lines, times }: Lines, looks: readonly Look[]): number {
+  const values = lines.filter((_, line) => !looks[line]?.isMark).map(({ values }) => values);
   for (let index = times.length - 1; index >= 0; index--) {
-    if (lines.some(({ values }) => values[index] !== null && values[index] !== undefined)) return index;
+    if (values.some((line) => line[index] !== null && line[index] !== undefined)) return index;
   }
   return times.length - 1;
 }
@@ -223,7 +226,7 @@ function timesOf(_: uPlot, splits: number[]): string[] {
   });
 }
 
-function timeInWords(second: number): string {
+export function timeInWords(second: number): string {
   return both.format(second * 1000);
 }
 
@@ -250,7 +253,7 @@ function steer(event: KeyboardEvent, plot: uPlot, props: ChartProps): string | u
     event.preventDefault();
     const last = data.times.length - 1;
     const before = cursorOf(plot);
-    const place = before === null ? lastWithValue(data) : Math.max(0, Math.min(last, before + step));
+    const place = before === null ? lastWithValue(data, looks) : Math.max(0, Math.min(last, before + step));
     const time = data.times[place];
     if (time === undefined) return undefined;
     const left = plot.valToPos(time, 'x');

@@ -77,6 +77,7 @@ function Busiest({ value: { top_metrics: top } }: { value: DashboardAnswer }) {
               <th>Type</th>
               <th class="number">Values</th>
               <th class="number">Sum</th>
+              <th class="number">Mean</th>
             </tr>
           </thead>
           <tbody>
@@ -91,7 +92,8 @@ function Busiest({ value: { top_metrics: top } }: { value: DashboardAnswer }) {
                   <span class="badge">{type}</span>
                 </td>
                 <td class="number">{count(values)}</td>
-                <td class="number">{formatOf(name, type, 'sum')(total)}</td>
+                <td class="number">{formatOf(name, type, 'sum')(type === 'counter' ? total : null)}</td>
+                <td class="number">{formatOf(name, type, 'avg')(type === 'counter' ? null : total / values)}</td>
               </tr>
             ))}
           </tbody>

@@ -105,7 +105,7 @@ function Explored(props: ExplorerProps & { chosen: Metric }) {
       {answer.value && (
         <LinesShown
           data={answer.value}
-          title={`${chosen.name}, ${AGG_WORDS[agg]}`}
+          title={titleOf(agg, view)}
           format={formatOf(chosen.name, chosen.type, agg)}
           view={view}
           change={change}
@@ -130,6 +130,10 @@ function LabelBar({ labels, view, change }: { labels: Labels; view: View; change
       />
     </>
   );
+}
+
+function titleOf(agg: string, { groupBy }: View): string {
+  return groupBy.length > 0 ? `${AGG_WORDS[agg]} by ${groupBy.join(', ')}` : (AGG_WORDS[agg] ?? agg);
 }
 
 /** What is asked for, of what the type has; percentiles together only where there are no groups. */
@@ -158,6 +162,7 @@ function useLines(view: View, of: { name: string; type: Type; project: string },
 function LinesShown(props: { data: Lines; title: string; format: Format; view: View; change: ExplorerProps['change'] }) {
   const { data, title, format, view, change } = props;
   const [chosen, setChosen] = useState<ReadonlyMap<string, boolean>>(new Map());
+  const [at, setAt] = useState<{ place: number; isAtCursor: boolean }>();
   const lines = useMemo(() => greatestFirst(data.lines), [data]);
   const arePercentiles = lines.length === 3 && lines.every(({ name }) => /^p\d\d$/.test(name));
   const looks = new Map(lines.map(({ name }, index) => [name, lookOf(arePercentiles, name, index)]));
@@ -177,7 +182,7 @@ function LinesShown(props: { data: Lines; title: string; format: Format; view: V
         looks={drawn.map(({ name }) => looks.get(name)!)}
         format={format}
         height={300}
-        hasLegend={false}
+        onPlace={(place, isAtCursor) => setAt({ place, isAtCursor })}
         {...zooming(change)}
       />
       <LineTable
@@ -185,6 +190,8 @@ function LinesShown(props: { data: Lines; title: string; format: Format; view: V
         looks={looks}
         drawn={new Set(drawn.map(({ name }) => name))}
         format={format}
+        place={at?.place ?? data.times.length - 1}
+        time={at?.isAtCursor ? data.times[at.place] : undefined}
         onDraw={(name, isDrawn) => setChosen(new Map(chosen).set(name, isDrawn))}
       />
     </>

@@ -81,7 +81,6 @@ export function nameOf(labels: Record<string, unknown> | null): string {
 }
 
 export interface Summary {
-  last: number | null;
   min: number | null;
   max: number | null;
   mean: number | null;
@@ -89,16 +88,15 @@ export interface Summary {
 
 /** What a line comes to. */
 export function summaryOf(values: (number | null)[]): Summary {
-  let [last, min, max, sum, count]: [number | null, number, number, number, number] = [null, Infinity, -Infinity, 0, 0];
+  let [min, max, sum, count] = [Infinity, -Infinity, 0, 0];
   for (const value of values) {
     if (value === null) continue;
-    last = value;
     min = Math.min(min, value);
     max = Math.max(max, value);
     sum += value;
     count += 1;
   }
-  return count ? { last, min, max, mean: sum / count } : { last, min: null, max: null, mean: null };
+  return count ? { min, max, mean: sum / count } : { min: null, max: null, mean: null };
 }
 
 function second(text: string): number {
