@@ -142,7 +142,7 @@ function optionsOf(newest: { current: ChartProps }, onCursor: (place: number | n
     width: width || 300,
     height,
     legend: { show: false },
-    padding: [10, 12, null, null],
+    padding: [10, 22, null, null],
     scales: {
       x: { range: () => [newest.current.data.from, newest.current.data.to] },
       y: { range: (_, min, max) => heightOf(min, max) },
