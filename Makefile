@@ -6,7 +6,7 @@ BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
-.PHONY: help run test build lint bench setup clean
+.PHONY: help run test test-ui build ui lint bench setup clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,11 +16,23 @@ run: build ## start the services with a generated development key
 
 test: setup-test lint build ## check everything; what CI runs
 	cargo test --workspace --locked
+	$(MAKE) --no-print-directory test-ui
 
-build: setup ## the static release binaries
+test-ui: build ## the web interfaces in a real browser
+	npm --prefix ui test --silent
+
+build: ui ## the static release binaries
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(TARGET)
 
-lint: setup ## formatting, clippy, shellcheck; warnings are errors
+# Left alone when nothing changed: a new bundle means new binaries.
+UI_SOURCES := $(shell find ui/src ui/build.mjs ui/package-lock.json -type f)
+ui: setup ui/dist/built ## the web interfaces, for the binaries to embed
+ui/dist/built: $(UI_SOURCES)
+	npm --prefix ui run build --silent
+	@touch $@
+
+lint: ui ## formatting, clippy, types, shellcheck; warnings are errors
+	npm --prefix ui run check --silent
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	shellcheck scripts/*.sh .ci/run
@@ -37,4 +49,4 @@ setup-test: setup
 
 clean: ## remove what was built
 	cargo clean
-	rm -rf .venv run
+	rm -rf .venv run ui/dist

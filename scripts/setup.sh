@@ -12,11 +12,12 @@ missing_packages() {
     local step=$1
     # libc.a is what makes a static binary.
     if ! has cc || [ ! -e "$(cc -print-file-name=libc.a)" ]; then echo gcc libc6-dev; fi
+    # For the web interfaces, and for tests.
+    { has node && has npm; } || echo nodejs npm
     if [ "$step" = test ]; then
         has shellcheck || echo shellcheck
         python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
-        { has node && has npm; } || echo nodejs npm
-        # The browser of browser-relay's tests.
+        # The browser of the tests of the interfaces and of browser-relay.
         { has chromium || has chromium-browser || has google-chrome; } || echo chromium
         # The engine that log-viewer's tests start for themselves; nothing is left running.
         { has dockerd && has docker && has iptables; } || echo docker.io iptables
@@ -46,10 +47,10 @@ install_venv() {
     cp "$wanted" "$have"
 }
 
-# The Node packages of the tests, each beside the scripts that use them.
+# Node packages, each folder with the scripts that use them.
 install_node_packages() {
     local lock folder
-    for lock in */tests/*/package-lock.json; do
+    for lock in "$@"; do
         folder=$(dirname "$lock")
         if [ "$folder/node_modules/.package-lock.json" -nt "$lock" ]; then continue; fi
         say "setup: Node packages for $folder"
@@ -64,9 +65,10 @@ main() {
     read -ra packages <<<"$(missing_packages "$step" | tr '\n' ' ')"
     install_packages "${packages[@]}"
     has cargo || die "please install Rust: https://rustup.rs"
+    install_node_packages ui/package-lock.json
     if [ "$step" = test ]; then
         install_venv
-        install_node_packages
+        install_node_packages ./*/tests/*/package-lock.json
     fi
 }
 

@@ -17,8 +17,14 @@ use crate::upstream::Upstream;
 use crate::{store, timers};
 
 /// What `main` runs.
-pub const PROGRAM: Program =
-    Program { name: "browser-relay", version: env!("CARGO_PKG_VERSION"), help: HELP, defaults: DEFAULTS, run };
+pub const PROGRAM: Program = Program {
+    name: "browser-relay",
+    version: env!("CARGO_PKG_VERSION"),
+    help: HELP,
+    defaults: DEFAULTS,
+    interface: None,
+    run,
+};
 
 fn run(env: Env) -> Result<(), Failure> {
     let config = Config::read(env)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::env::{Env, Problems};
 use crate::settings::{self, Defaults};
+use crate::ui::Interface;
 use crate::{db, process};
 
 /// A health check that takes longer has failed.
@@ -24,6 +25,8 @@ pub struct Program {
     pub help: &'static str,
     /// Defaults of the common settings.
     pub defaults: Defaults,
+    /// Its web interface, where it has one.
+    pub interface: Option<&'static Interface>,
     /// Runs the service until it is told to stop.
     pub run: fn(Env) -> Result<(), Failure>,
 }

@@ -18,4 +18,5 @@ pub mod shutdown;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod timers;
+pub mod ui;
 pub mod writer;

@@ -27,6 +27,7 @@ use crate::http::server::{Server, ServerConfig};
 use crate::prometheus::Page;
 use crate::settings::Settings;
 use crate::shutdown::{self, Stop};
+use crate::ui::Interface;
 use crate::writer::{Writer, WriterThreads};
 use crate::{process, timers};
 
@@ -40,6 +41,7 @@ pub struct Core {
     pub database: Database,
     /// Tells when it is time to stop.
     pub stop: Stop,
+    pub(crate) interface: Option<&'static Interface>,
     http: Arc<HttpMetrics>,
     started: Instant,
 }
@@ -71,7 +73,15 @@ impl Service {
         let (database, connection) = Database::open(&settings.database_path, program.name, migrations)?;
         let (writer, writer_threads) = Writer::start(connection)?;
         let http = Arc::new(HttpMetrics::new(routes));
-        let core = Core { clock: Clock::System, writer, database, stop, http, started: Instant::now() };
+        let core = Core {
+            clock: Clock::System,
+            writer,
+            database,
+            stop,
+            interface: program.interface,
+            http,
+            started: Instant::now(),
+        };
         Ok(Self { core: Arc::new(core), program, settings, prepare_reader: |_| Ok(()), writer_threads })
     }
 

@@ -3,6 +3,7 @@
 pub mod database;
 pub mod docs;
 pub mod figures;
+pub mod openapi;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -8,8 +8,8 @@ const LINES_MAX: usize = 600;
 /// Longer ones we know of. This list only gets shorter.
 const LONG: [&str; 1] = ["error-tracker/tests/api/attacks.rs"];
 /// Not ours to write, or not in the repository.
-const SKIPPED: [&str; 8] =
-    ["target", ".git", ".venv", "node_modules", "run", "__pycache__", "Cargo.lock", "package-lock.json"];
+const SKIPPED: [&str; 9] =
+    ["target", ".git", ".venv", "node_modules", "dist", "run", "__pycache__", "Cargo.lock", "package-lock.json"];
 const SQL: [&str; 8] =
     ["SELECT ", "INSERT INTO", "INSERT OR", "UPDATE ", "DELETE FROM", "CREATE TABLE", "CREATE INDEX", "PRAGMA "];
 
@@ -185,20 +185,56 @@ fn every_dependency_has_its_reason() {
     let reasons = fs::read_to_string(root().join("docs/dependencies.md")).expect("the reasons");
     let section = manifest.split("[workspace.dependencies]\n").nth(1).and_then(|rest| rest.split("\n[").next());
     let names = section.expect("a section").lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
-    let missing = names.filter(|name| *name != "common" && !reasons.contains(&format!("`{name}`")));
+    let missing = names.filter(|name| !["common", "ui"].contains(name) && !reasons.contains(&format!("`{name}`")));
     none(missing.map(|name| format!("docs/dependencies.md: nothing about {name}")));
 }
+
+/// What `--help` has in capitals that is no variable.
+const PLACEHOLDERS: [&str; 4] = ["NAME", "RELAY", "PROJECT", "RELEASE"];
 
 /// The page that lists variables is the one people read; `--help` is the one they have.
 #[test]
 fn help_and_documentation_name_the_same_variables() {
-    let config = fs::read_to_string(root().join("error-tracker/src/config.rs")).expect("the settings");
-    let page = fs::read_to_string(root().join("docs/error-tracker.md")).expect("the page");
-    let help = config.split("HELP: &str = \"").nth(1).and_then(|rest| rest.split("\";").next()).expect("the text");
+    let common = fs::read_to_string(root().join("common/src/settings.rs")).expect("the common settings");
+    let common = common.split("As every service:").nth(1).and_then(|rest| rest.split("\"\n").next()).expect("the text");
     let is_variable = |word: &str| word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-    let variables = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| is_variable(word));
-    let missing = variables.filter(|name| *name != "NAME" && !page.contains(name));
-    none(missing.map(|name| format!("docs/error-tracker.md: nothing about {name}")));
+    for service in ["error-tracker", "log-viewer", "metrics-collector", "browser-relay"] {
+        let config = fs::read_to_string(root().join(service).join("src/config.rs")).expect("the settings");
+        let page = fs::read_to_string(root().join(format!("docs/{service}.md"))).expect("the page");
+        let help = config.split("HELP: &str = \"").nth(1).and_then(|rest| rest.split("\";").next()).expect("the text");
+        let text =
+            format!("{help}{}", common.replace("PORT} ", "").replace("ADDRESS} ", "").replace("CONNECTIONS:", ""));
+        let variables = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| is_variable(word));
+        let missing = variables.filter(|name| !PLACEHOLDERS.contains(name) && !page.contains(name));
+        none(missing.map(|name| format!("docs/{service}.md: nothing about {name}")));
+    }
+}
+
+/// What clients may call is in `docs/openapi/`; what a browser opens for people is not.
+#[test]
+fn every_route_is_described() {
+    for service in ["error-tracker", "log-viewer", "metrics-collector", "browser-relay"] {
+        let table = fs::read_to_string(root().join(service).join("src/routes.rs")).expect("the routes");
+        let page = fs::read_to_string(root().join(format!("docs/openapi/{service}.yaml"))).expect("the description");
+        let routes = table.split("Route::new(").skip(1).filter_map(|text| {
+            let mut parts = text.split(['(', ',', '"']).map(str::trim).filter(|part| !part.is_empty());
+            Some((parts.next()?.to_lowercase(), parts.next()?))
+        });
+        let is_described = |method: &str, path: &str| {
+            let operations = page.split(&format!("\n  {path}:\n")).nth(1);
+            operations.map_or_else(
+                || page.contains(&format!("`{path}`")),
+                |rest| {
+                    rest.lines()
+                        .take_while(|line| line.starts_with("    "))
+                        .any(|line| line.starts_with(&format!("    {method}:")))
+                },
+            )
+        };
+        let for_people = |path: &str| !path.starts_with("/api/") && path != "/metrics" && path != "/health";
+        let missing = routes.filter(|(method, path)| !for_people(path) && !is_described(method, path));
+        none(missing.map(|(method, path)| format!("docs/openapi/{service}.yaml: nothing about {method} {path}")));
+    }
 }
 
 #[test]

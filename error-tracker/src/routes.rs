@@ -3,11 +3,11 @@
 use common::http::request::Method::{Get, Post};
 use common::http::router::Access::{Key, Public};
 use common::http::router::Route;
-use common::service;
+use common::{service, ui};
 
 use crate::config::BODY_BYTES_MAX;
 use crate::context::Context;
-use crate::handlers::{alerts, errors, metrics, pages, projects};
+use crate::handlers::{alerts, errors, metrics, projects};
 
 /// The table; order does not matter.
 pub(crate) const ROUTES: &[Route<Context>] = &[
@@ -20,7 +20,8 @@ pub(crate) const ROUTES: &[Route<Context>] = &[
     Route::new(Post, "/api/test-alert", Key, alerts::test),
     Route::new(Get, "/metrics", Key, metrics::show),
     Route::new(Get, "/health", Public, service::health),
-    Route::new(Get, "/", Public, pages::index),
-    Route::new(Get, "/index.html", Public, pages::index),
-    Route::new(Get, "/errors/{id}", Public, pages::index),
+    Route::new(Get, "/", Public, ui::page),
+    Route::new(Get, "/index.html", Public, ui::page),
+    Route::new(Get, "/assets/{file}", Public, ui::asset),
+    Route::new(Get, "/errors/{id}", Public, ui::page_below),
 ];

@@ -15,8 +15,14 @@ use crate::routes::ROUTES;
 use crate::{store, timers};
 
 /// What `main` runs.
-pub const PROGRAM: Program =
-    Program { name: "error-tracker", version: env!("CARGO_PKG_VERSION"), help: HELP, defaults: DEFAULTS, run };
+pub const PROGRAM: Program = Program {
+    name: "error-tracker",
+    version: env!("CARGO_PKG_VERSION"),
+    help: HELP,
+    defaults: DEFAULTS,
+    interface: Some(&ui::ERROR_TRACKER),
+    run,
+};
 
 fn run(env: Env) -> Result<(), Failure> {
     let config = Config::read(env)?;

@@ -3,9 +3,10 @@
 use common::http::request::Method::Get;
 use common::http::router::Access::{Key, Public};
 use common::http::router::Route;
+use common::ui;
 
 use crate::context::Context;
-use crate::handlers::{containers, export, health, logs, metrics, pages, stats, tail};
+use crate::handlers::{containers, export, health, logs, metrics, stats, tail};
 
 /// The table; order does not matter.
 pub(crate) const ROUTES: &[Route<Context>] = &[
@@ -19,6 +20,7 @@ pub(crate) const ROUTES: &[Route<Context>] = &[
     Route::new(Get, "/api/logs/tail", Key, tail::follow),
     Route::new(Get, "/metrics", Key, metrics::show),
     Route::new(Get, "/health", Public, health::show),
-    Route::new(Get, "/", Public, pages::index),
-    Route::new(Get, "/index.html", Public, pages::index),
+    Route::new(Get, "/", Public, ui::page),
+    Route::new(Get, "/index.html", Public, ui::page),
+    Route::new(Get, "/assets/{file}", Public, ui::asset),
 ];

@@ -16,8 +16,14 @@ use crate::tailer::{self, TailerConfig};
 use crate::{store, timers};
 
 /// What `main` runs.
-pub const PROGRAM: Program =
-    Program { name: "log-viewer", version: env!("CARGO_PKG_VERSION"), help: HELP, defaults: DEFAULTS, run };
+pub const PROGRAM: Program = Program {
+    name: "log-viewer",
+    version: env!("CARGO_PKG_VERSION"),
+    help: HELP,
+    defaults: DEFAULTS,
+    interface: Some(&ui::LOG_VIEWER),
+    run,
+};
 
 fn run(env: Env) -> Result<(), Failure> {
     let config = Config::read(env)?;

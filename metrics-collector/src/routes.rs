@@ -3,10 +3,11 @@
 use common::http::request::Method::{Get, Post};
 use common::http::router::Access::{Key, Public};
 use common::http::router::Route;
+use common::ui;
 
 use crate::config::BODY_BYTES_MAX;
 use crate::context::Context;
-use crate::handlers::{dashboard, health, names, pages, projects, questions, samples, self_metrics};
+use crate::handlers::{dashboard, health, names, projects, questions, samples, self_metrics};
 
 /// The table; order does not matter.
 pub(crate) const ROUTES: &[Route<Context>] = &[
@@ -17,6 +18,7 @@ pub(crate) const ROUTES: &[Route<Context>] = &[
     Route::new(Get, "/api/projects", Key, projects::list),
     Route::new(Get, "/metrics", Key, self_metrics::show),
     Route::new(Get, "/health", Public, health::show),
-    Route::new(Get, "/", Public, pages::index),
-    Route::new(Get, "/index.html", Public, pages::index),
+    Route::new(Get, "/", Public, ui::page),
+    Route::new(Get, "/index.html", Public, ui::page),
+    Route::new(Get, "/assets/{file}", Public, ui::asset),
 ];

@@ -16,8 +16,14 @@ use crate::totals::TotalsCache;
 use crate::{store, timers};
 
 /// What `main` runs.
-pub const PROGRAM: Program =
-    Program { name: "metrics-collector", version: env!("CARGO_PKG_VERSION"), help: HELP, defaults: DEFAULTS, run };
+pub const PROGRAM: Program = Program {
+    name: "metrics-collector",
+    version: env!("CARGO_PKG_VERSION"),
+    help: HELP,
+    defaults: DEFAULTS,
+    interface: Some(&ui::METRICS_COLLECTOR),
+    run,
+};
 
 fn run(env: Env) -> Result<(), Failure> {
     let config = Config::read(env)?;

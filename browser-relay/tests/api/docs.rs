@@ -1,8 +1,9 @@
-//! The commands in the documentation do what it says.
+//! The documentation is true: its commands run, and the API is as described.
 
 use common::testing::docs::run_commands;
+use common::testing::openapi::check_description;
 
-use super::{ADMIN, DSN, binary, start};
+use super::{ADMIN, DSN, binary, start, start_with};
 
 #[test]
 fn every_command_of_the_page_runs() {
@@ -15,4 +16,14 @@ fn every_command_of_the_page_runs() {
         &[("KEY", ADMIN), ("DSN", DSN)],
     );
     assert_eq!((relay.errors.received().len(), relay.metrics.received().len()), (1, 1));
+}
+
+#[test]
+fn the_api_is_as_described() {
+    let relay = start_with(&[("RATE_LIMIT", "0")]);
+    check_description(
+        "browser-relay.yaml",
+        &relay,
+        &[&format!("X-API-Key: {ADMIN}"), &format!("X-Monlight-Key: {DSN}")],
+    );
 }

@@ -29,6 +29,8 @@ pub enum Kind {
     NotFound,
     /// Something is there, but not for this method; names the ones it has.
     WrongMethod(Methods),
+    /// What is there is not in a form the client takes.
+    NotAcceptable,
     /// The request did not arrive in time.
     TooSlow,
     /// The body is over the limit.
@@ -62,6 +64,7 @@ impl Kind {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::WrongMethod(_) => 405,
+            Self::NotAcceptable => 406,
             Self::TooSlow => 408,
             Self::BodyTooLarge => 413,
             Self::ExpectationFailed => 417,

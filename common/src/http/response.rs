@@ -27,14 +27,6 @@ impl Response {
         Self::new(status, "application/json", body)
     }
 
-    /// An embedded page for people.
-    pub fn page(html: &'static str) -> Self {
-        Self::new(200, "text/html; charset=utf-8", html.as_bytes())
-            .with_header("cache-control", "no-cache")
-            .with_header("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
-            .with_header("referrer-policy", "no-referrer")
-    }
-
     /// 204.
     pub const fn no_content() -> Self {
         Self { status: 204, headers: Vec::new(), lines: String::new(), body: Cow::Borrowed(&[]) }
@@ -111,6 +103,7 @@ const fn reason(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
         409 => "Conflict",
         413 => "Content Too Large",

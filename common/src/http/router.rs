@@ -25,7 +25,7 @@ const IGNORED_BODY_BYTES_MAX: usize = 1 << 10;
 pub struct Route<C> {
     /// `GET` routes answer `HEAD` too.
     pub method: Method,
-    /// Segments as in `/api/errors/{id}/resolve`; `{id}` stands for a positive whole number.
+    /// Segments as in `/api/errors/{id}/resolve`; `{id}` stands for a positive whole number, `{file}` for anything.
     pub path: &'static str,
     /// Who may use it.
     pub access: Access,
@@ -89,7 +89,7 @@ fn match_path<S: AsRef<str>>(pattern: &str, segments: &[S]) -> Option<i64> {
         let segment = rest.next()?.as_ref();
         if expected == "{id}" {
             id = parse_id(segment)?;
-        } else if expected != segment {
+        } else if expected != "{file}" && expected != segment {
             return None;
         }
     }

@@ -3,5 +3,4 @@
 pub(crate) mod alerts;
 pub(crate) mod errors;
 pub(crate) mod metrics;
-pub(crate) mod pages;
 pub(crate) mod projects;

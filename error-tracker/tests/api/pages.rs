@@ -13,7 +13,8 @@ fn the_page_needs_no_key_and_counts_for_no_rate() {
         assert_eq!(page.status, 200, "{path}");
         assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
         assert!(page.headers["content-security-policy"].contains("default-src 'none'"), "{path}");
-        assert!(page.text().contains("<html"), "{path}");
+        // The deployment's smoke test looks for both.
+        assert!(page.text().contains("<html") && page.text().contains("class="), "{path}");
     }
     for path in ["/errors/abc", "/errors/0", "/errors/", "/errors/1/x", "/index.htm"] {
         assert_ne!(client.get(path).status, 200, "{path}");

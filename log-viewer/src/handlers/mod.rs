@@ -5,6 +5,5 @@ pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod logs;
 pub(crate) mod metrics;
-pub(crate) mod pages;
 pub(crate) mod stats;
 pub(crate) mod tail;

@@ -3,7 +3,6 @@
 pub(crate) mod dashboard;
 pub(crate) mod health;
 pub(crate) mod names;
-pub(crate) mod pages;
 pub(crate) mod projects;
 pub(crate) mod questions;
 pub(crate) mod samples;

@@ -1,12 +1,19 @@
-//! The commands in the documentation do what it says.
+//! The documentation is true: its commands run, and the API is as described.
 
 use common::testing::docs::run_commands;
+use common::testing::openapi::check_description;
 
-use super::{KEY, binary, database_in, start};
+use super::{KEY, binary, database_in, start, start_with};
 
 #[test]
 fn every_command_of_the_page_runs() {
     let collector = start();
     run_commands("metrics-collector.md", &binary(), &collector, &database_in(&collector.folder), &[("KEY", KEY)]);
     assert_eq!(collector.get("/api/dashboard")["summary"]["total_datapoints"], 3);
+}
+
+#[test]
+fn the_api_is_as_described() {
+    let collector = start_with(&[("RATE_LIMIT", "0")]);
+    check_description("metrics-collector.yaml", &collector, &[&format!("X-API-Key: {KEY}")]);
 }

@@ -184,5 +184,5 @@ fn keys_and_methods_are_checked_first() {
     assert_eq!((answer.status, answer.headers["allow"].as_str()), (405, "GET, HEAD, POST"));
     assert_eq!(collector.client().get("/api/metrics/").status, 404);
     assert_eq!(stranger.get("/health").status, 200);
-    assert!(stranger.get("/").text().contains("metrics-collector"));
+    assert_eq!(stranger.get("/").status, 200);
 }
