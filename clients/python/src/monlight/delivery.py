@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+# Imported by httpx and socket when they need them. A fork meanwhile would leave the child with half of a module.
+import encodings.idna  # noqa: F401
 import logging
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from uuid import uuid4
 
+import httpcore  # noqa: F401, for the same reason
 import httpx
 
 # The server remembers idempotency keys for a day and takes values of the last hour.
@@ -63,11 +67,20 @@ class Outcome:
 class Line:
     """The connection to a service, made when it is needed."""
 
-    def __init__(self, url: str, headers: dict[str, str], timeout: float, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: dict[str, str],
+        timeout: float,
+        logger: logging.Logger,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._url = url
         self._headers = headers
         self._timeout = timeout
         self._logger = logger
+        # Not when the first parcel leaves: a fork in the middle would leave OpenSSL's locks closed in the child.
+        self._tls = tls or _tls(url)
         self._http: httpx.Client | None = None
 
     def attempt(self, parcel: Parcel) -> Outcome:
@@ -85,7 +98,7 @@ class Line:
 
     def another(self) -> Line:
         """To the same service, without the connection."""
-        return Line(self._url, self._headers, self._timeout, self._logger)
+        return Line(self._url, self._headers, self._timeout, self._logger, self._tls)
 
     def hang_up(self) -> None:
         if self._http is not None:
@@ -95,7 +108,7 @@ class Line:
     def _send(self, parcel: Parcel) -> Outcome:
         if self._http is None:
             limits = httpx.Limits(keepalive_expiry=KEEPALIVE_SECONDS)
-            self._http = httpx.Client(timeout=self._timeout, headers=self._headers, limits=limits)
+            self._http = httpx.Client(verify=self._tls, timeout=self._timeout, headers=self._headers, limits=limits)
         start = time.monotonic()
         headers = {"Idempotency-Key": parcel.key}
         with self._http.stream("POST", self._url, content=parcel.body, headers=headers) as response:
@@ -104,6 +117,11 @@ class Line:
         status = response.status_code
         self._logger.debug("%s: %d for %d bytes, %.0f ms", self._url, status, len(parcel.body), milliseconds)
         return _judge(response, answer)
+
+
+def _tls(url: str) -> ssl.SSLContext:
+    """One that trusts the usual authorities, which take a while to load; or nobody, where it is not needed."""
+    return httpx.create_ssl_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _read(response: httpx.Response, deadline: float) -> str:

@@ -149,11 +149,15 @@ class Sender:
 
     def leave(self, start: float, deadline: float) -> None:
         """At the end of the process: goes on trying for a while, then gives up."""
+        if self._thread is None:
+            # Nothing has been tried yet.
+            start = time.monotonic()
 
         def is_hopeless() -> bool:
             return time.monotonic() > max(start, self._progressed_at) + EXIT_PATIENCE_SECONDS
 
-        self._wait(deadline, is_hopeless)
+        if self._wait(deadline, is_hopeless):
+            self._line.hang_up()
         with self._changed:
             left = sum(parcel.weight for parcel in self._parcels)
             self._parcels.clear()

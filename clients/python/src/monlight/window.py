@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections import Counter
@@ -155,10 +156,10 @@ class _Writer:
             # A label that cannot be a key.
             head = self._head(name, kind, _readable(dict(labels)))
         # A sum may have become larger than any number.
+        if isinstance(value, int) and abs(value) > INTEGER_MAX:
+            value = float(value) if abs(value) < sys.float_info.max else math.inf
         if head is None or not math.isfinite(value):
             return None
-        if isinstance(value, int) and abs(value) > INTEGER_MAX:
-            value = float(value)
         return head + f',"value":{value!r},"timestamp":"{self._time(int(at))}"}}'.encode()
 
     def _head(self, name: str, kind: str, labels: Labels) -> bytes | None:
