@@ -20,6 +20,8 @@ missing_packages() {
         { has chromium || has chromium-browser || has google-chrome; } || echo chromium
         # The engine that log-viewer's tests start for themselves; nothing is left running.
         { has dockerd && has docker && has iptables; } || echo docker.io iptables
+        # libFuzzer is C++.
+        has c++ || echo g++
     fi
     if [ "$step" != build ]; then
         python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
@@ -71,6 +73,7 @@ main() {
     if [ "$step" != build ]; then install_venv; fi
     if [ "$step" = test ]; then
         install_node_packages ./*/tests/*/package-lock.json
+        has cargo-fuzz || cargo install --quiet --locked cargo-fuzz
     fi
 }
 

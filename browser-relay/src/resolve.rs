@@ -171,7 +171,9 @@ impl<'c> Maps<'c> {
 
     fn sheet(&mut self, map: i64, line: u32, column: u32) -> rusqlite::Result<Option<&StoredSheet>> {
         // Of an index map the sheets are many and small: which one it is, the database knows.
-        let kept = self.sheets.iter().position(|(of, sheet)| *of == map && sheet.is_only);
+        // An only one need not begin where the script does.
+        let has = |sheet: &StoredSheet| sheet.is_only && (sheet.line, sheet.column) <= (line, column);
+        let kept = self.sheets.iter().position(|(of, sheet)| *of == map && has(sheet));
         if let Some(kept) = kept {
             let sheet = self.sheets.remove(kept);
             self.sheets.push(sheet);
@@ -224,6 +226,16 @@ mod tests {
             }
             _ => None,
         }
+    }
+
+    #[test]
+    fn what_is_before_the_only_section_comes_from_nowhere() {
+        let conn = database();
+        let section = json!({"version": 3, "sources": ["a"], "names": [], "mappings": "AAAA;A"});
+        let map = json!({"version": 3, "sections": [{"offset": {"line": 0, "column": 2}, "map": section}]});
+        store(&conn, "/a.js", &map);
+        let stack = resolve_stack(&conn, "web", "1", "f@/a.js:1:3\ng@/a.js:1:1").expect("a query").stack;
+        assert_eq!(stack, "f@a:1:1\ng@/a.js:1:1");
     }
 
     #[test]

@@ -5,6 +5,8 @@ pub mod cli;
 pub mod clock;
 pub mod db;
 pub mod env;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod http;
 pub mod json;
 pub mod log;

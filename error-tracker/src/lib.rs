@@ -21,4 +21,7 @@ mod service;
 mod store;
 mod timers;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 pub use service::PROGRAM;

@@ -27,4 +27,7 @@ mod routes;
 mod service;
 mod timers;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 pub use service::PROGRAM;

@@ -31,4 +31,7 @@ mod routes;
 mod service;
 mod timers;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 pub use service::PROGRAM;

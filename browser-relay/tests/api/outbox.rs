@@ -1,12 +1,12 @@
 //! A back end that is away loses nothing of what was accepted, and gets nothing twice.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use common::testing::{Service, TempDir, wait_for};
+use common::testing::{Client, Service, TempDir, wait_for};
 use serde_json::json;
 
 use super::backend::{Act, Backend};
@@ -114,34 +114,27 @@ fn what_waits_survives_kill_9() {
     wait_for("an empty outbox", || (waiting(&relay) == 0).then_some(()));
 }
 
-/// The real error-tracker, killed and started again under load: every accepted event is there, and once.
+/// The real back ends, killed and started again under load, one, the other and both: every accepted event is there, and once.
 #[test]
-fn a_tracker_killed_under_load_loses_and_doubles_nothing() {
+fn back_ends_killed_under_load_lose_and_double_nothing() {
     const CLIENTS: usize = 4;
-    const ROUNDS: usize = 3;
-    let binary = tracker();
     let home = TempDir::new();
-    let database = home.path().join("errors.db");
-    let start_tracker = |port: &str| {
-        let variables = [
-            ("API_KEY", "key-of-errors"),
-            ("RATE_LIMIT", "0"),
-            ("DATABASE_PATH", database.to_str().unwrap()),
-            ("PORT", port),
-        ];
-        Service::start(&binary, &variables)
-    };
-    let tracker = start_tracker("0");
-    let port = tracker.address().port().to_string();
-    let url = format!("http://{}", tracker.address());
-    let relay = start_in(TempDir::new(), Backend::start(), Backend::start(), &[("ERROR_TRACKER_URL", &url)]);
+    let (mut tracker, mut collector) =
+        (RealBackend::start("error-tracker", home.path()), RealBackend::start("metrics-collector", home.path()));
+    let variables = [
+        ("ERROR_TRACKER_URL", tracker.url.as_str()),
+        ("ERROR_TRACKER_API_KEY", BACKEND_KEY),
+        ("METRICS_COLLECTOR_URL", collector.url.as_str()),
+        ("METRICS_COLLECTOR_API_KEY", BACKEND_KEY),
+    ];
+    let relay = start_in(TempDir::new(), Backend::start(), Backend::start(), &variables);
     let (stop, accepted) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let tracker = thread::scope(|scope| {
-        let mut tracker = tracker;
+    thread::scope(|scope| {
         for client in 0..CLIENTS {
             let (relay, stop, accepted) = (&relay, &stop, &accepted);
             scope.spawn(move || {
                 let page = relay.page();
+                let metrics = json!({"metrics": [{"name": "clicks", "type": "counter", "value": 1}]});
                 for number in 0.. {
                     if stop.load(Ordering::SeqCst) {
                         return;
@@ -150,29 +143,82 @@ fn a_tracker_killed_under_load_loses_and_doubles_nothing() {
                     body["message"] = format!("{client}-{number}").into();
                     let status = page.post_json("/api/browser/errors", &body).status;
                     assert!([200, 201, 202].contains(&status), "{status}");
+                    let answer = page.post_json("/api/browser/metrics", &metrics);
+                    assert_eq!(answer.status, 202, "{}", answer.text());
                     accepted.fetch_add(1, Ordering::SeqCst);
                 }
             });
         }
-        for _ in 0..ROUNDS {
+        let some_events = || {
             let before = accepted.load(Ordering::SeqCst);
             wait_for("events", || (accepted.load(Ordering::SeqCst) > before + 50).then_some(()));
-            tracker.kill();
-            let before = accepted.load(Ordering::SeqCst);
-            wait_for("events that wait", || (accepted.load(Ordering::SeqCst) > before + 50).then_some(()));
-            tracker = start_tracker(&port);
+        };
+        for (kill_tracker, kill_collector) in [(true, false), (false, true), (true, true)] {
+            some_events();
+            if kill_tracker {
+                tracker.kill();
+            }
+            if kill_collector {
+                collector.kill();
+            }
+            some_events();
+            tracker.start_again();
+            collector.start_again();
         }
         stop.store(true, Ordering::SeqCst);
-        tracker
     });
     wait_for("an empty outbox", || (waiting(&relay) == 0).then_some(()));
-    let errors = tracker.client("key-of-errors").get("/api/errors?project=web").json();
-    assert_eq!(errors["errors"][0]["count"], accepted.load(Ordering::SeqCst), "{} groups", errors["total"]);
-    tracker.terminate();
+    let accepted = accepted.load(Ordering::SeqCst);
+    let errors = tracker.client().get("/api/errors?project=web").json();
+    assert_eq!(errors["errors"][0]["count"], accepted, "{} groups", errors["total"]);
+    let clicks = collector.client().get("/api/metrics?name=clicks&period=1h&agg=sum").json();
+    let buckets = clicks["data"].as_array().unwrap().iter();
+    assert_eq!(buckets.map(|bucket| bucket["value"].as_f64().unwrap()).sum::<f64>(), accepted as f64);
 }
 
-/// error-tracker's binary, beside ours.
-fn tracker() -> PathBuf {
-    let beside = super::binary().with_file_name("error-tracker");
-    common::testing::binary("error-tracker", beside.to_str().unwrap())
+/// The real service behind the relay, which can be killed and comes back at its address.
+struct RealBackend {
+    name: &'static str,
+    database: PathBuf,
+    url: String,
+    port: u16,
+    service: Option<Service>,
+}
+
+const BACKEND_KEY: &str = "key-of-back-ends";
+
+impl RealBackend {
+    fn start(name: &'static str, folder: &Path) -> Self {
+        let mut backend =
+            Self { name, database: folder.join(format!("{name}.db")), url: String::new(), port: 0, service: None };
+        backend.start_again();
+        backend
+    }
+
+    fn start_again(&mut self) {
+        if self.service.is_some() {
+            return;
+        }
+        // Its binary is beside ours.
+        let beside = super::binary().with_file_name(self.name);
+        let binary = common::testing::binary(self.name, beside.to_str().unwrap());
+        let variables = [
+            ("API_KEY", BACKEND_KEY),
+            ("RATE_LIMIT", "0"),
+            ("DATABASE_PATH", self.database.to_str().unwrap()),
+            ("PORT", &self.port.to_string()),
+        ];
+        let service = Service::start(&binary, &variables);
+        self.port = service.address().port();
+        self.url = format!("http://{}", service.address());
+        self.service = Some(service);
+    }
+
+    fn kill(&mut self) {
+        self.service.take().expect("it runs").kill();
+    }
+
+    fn client(&self) -> Client {
+        self.service.as_ref().expect("it runs").client(BACKEND_KEY)
+    }
 }
