@@ -14,8 +14,8 @@ fn python() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/python");
     let venv = std::env::var_os("MONLIGHT_VENV").map_or_else(|| folder.join("../../.venv"), PathBuf::from);
     let mut command = Command::new(venv.join("bin/python"));
-    command.arg("bench/figures.py").env("PYTHONPATH", "src").current_dir(folder);
-    let note = "Python of the machine, one thread; medians of 15 rounds. Nothing is sent meanwhile.";
+    command.arg("bench/figures.py").env("PYTHONPATH", "src:tests").current_dir(folder);
+    let note = "Python of the machine, one thread; costs are medians of 15 rounds in which nothing is sent.";
     table(&mut command).write("clients/python", note);
 }
 

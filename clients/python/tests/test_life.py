@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import trustme
 
 import monlight
 from services import KEY, Answer, Recorder, wait_for
@@ -76,15 +78,34 @@ def test_a_crashing_script_reports(recorder: Recorder) -> None:
 
 
 def test_reports_of_the_last_moment_arrive(recorder: Recorder) -> None:
-    # These run before and after what the client does at the exit; also when threads cannot be started any more.
-    run(
+    # Before and after what the client does at the end; since Python 3.12 no thread can be started any more.
+    text = """
+        import atexit, sys
+        atexit.register(lambda: errors.report_error_sync(ValueError("after")))
+        from monlight import ErrorClient
+        errors = ErrorClient(*sys.argv[1:])
+        atexit.register(lambda: errors.report_error_sync(ValueError("before")))
+        """
+    command = [sys.executable, "-c", textwrap.dedent(text), recorder.url, KEY]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": SOURCES}, timeout=60, check=True)
+    assert messages(recorder) == ["after", "before"]
+
+
+def test_a_report_while_the_interpreter_is_taken_apart_is_no_trouble(recorder: Recorder) -> None:
+    done = run(
         recorder,
         """
-        import atexit
-        atexit.register(lambda: errors.report_error_sync(ValueError("before")))
+        class Last:
+            def __del__(self):
+                errors.report_error_sync(ValueError("last"))
+                metrics.counter("last")
+        keep = Last()
+        keep.cycle = keep
+        sys.last = keep
         """,
     )
-    assert messages(recorder) == ["before"]
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
 
 
 def test_a_dead_server_holds_up_the_exit_only_so_long(recorder: Recorder) -> None:
@@ -269,6 +290,22 @@ def test_many_threads_lose_nothing(recorder: Recorder) -> None:
         """,
     )
     assert values(recorder) == {"orders": 40_000}
+
+
+def test_a_service_below_https_is_verified(recorder: Recorder, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    recorder.wrap(context)
+    script = 'errors.report_error_sync(ValueError("x"))'
+    assert "CERTIFICATE_VERIFY_FAILED" in run(recorder, script).stderr
+    assert recorder.requests == []
+    run(
+        recorder,
+        f"os.environ['SSL_CERT_FILE'] = {str(tmp_path / 'authority.pem')!r}\nerrors = ErrorClient(url, key)\n{script}",
+    )
+    assert messages(recorder) == ["x"]
 
 
 def test_a_client_that_is_thrown_away_still_delivers(recorder: Recorder) -> None:

@@ -54,13 +54,12 @@ class ErrorClient:
 
         The context may have `request_url`, `request_method`, `request_headers`, `user_id` and `extra`.
         """
-        try:
-            happening = Happening.of(exception)
-        except Exception as failure:
-            self._sender.lose("invalid", 1, type(failure).__name__)
-            return
-        self.report(happening, request_context)
         _mark(exception)
+        # A storm of errors should not cost the application their tracebacks when there is no room for them.
+        if self._sender.has_room():
+            self.report(Happening.of(exception), request_context)
+        else:
+            self._sender.lose("queue_full", 1)
 
     def report_once(self, exception: BaseException, request_context: Mapping[str, Any] | None = None) -> None:
         """For what catches everything: reports an exception unless that has been done on its way here."""
@@ -71,12 +70,11 @@ class ErrorClient:
         """Reports what is no exception."""
         try:
             context = request_context if isinstance(request_context, Mapping) else {}
-            parcel = Parcel(self._origin.report(happening, context))
+            if not self._sender.submit(Parcel(self._origin.report(happening, context))):
+                self._sender.lose("queue_full", 1)
         except Exception as failure:
+            # Ours, then, or the interpreter is being taken apart: not the application's trouble.
             self._sender.lose("invalid", 1, type(failure).__name__)
-            return
-        if not self._sender.submit(parcel):
-            self._sender.lose("queue_full", 1)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Waits until every report has arrived. False when an attempt failed or the time was over: they still wait."""

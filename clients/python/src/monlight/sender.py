@@ -93,11 +93,19 @@ class Sender:
 
     # What clients call.
 
+    def has_room(self) -> bool:
+        """Whether making another parcel is worth the trouble."""
+        return len(self._parcels) < PARCELS_MAX and self._bytes < PARCELS_BYTES_MAX
+
     def submit(self, parcel: Parcel) -> bool:
         """Takes a parcel, or not when too many wait."""
         if not self._take(parcel):
             return False
         self.wake()
+        if _is_end:
+            # Nobody will wait for it later.
+            now = time.monotonic()
+            self.leave(now, now + EXIT_PATIENCE_SECONDS)
         return True
 
     def tick(self, period: float | None) -> None:
@@ -341,9 +349,12 @@ class Sender:
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
 _pid_with_finalizer: int | None = None
+_is_end = False
 
 
 def _leave_all() -> None:
+    global _is_end
+    _is_end = True
     senders = list(_senders)
     start = time.monotonic()
     for sender in senders:

@@ -29,7 +29,7 @@ def visit_django(names: dict[str, Any]) -> None:
     given = {name: value for name, value in names.items() if name.isupper()}
     urls = type(sys)("urls")
     urls.urlpatterns = [path("pay/<int:order>", pay)]  # type: ignore[attr-defined]
-    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=urls, **given)
+    settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="key", ROOT_URLCONF=urls, **given)
     get_wsgi_application()
     assert Client(raise_request_exception=False).get("/pay/7").status_code == 500
 
