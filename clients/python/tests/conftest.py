@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,11 @@ def pytest_report_header() -> str:
 def pytest_sessionstart() -> None:
     wanted = os.environ.get("MONLIGHT_CLIENT_VERSION")
     assert wanted in (None, monlight.__version__), f"expected monlight {wanted}, got {monlight.__version__}"
+
+
+def pytest_unconfigure() -> None:
+    # Clients of servers that are gone by then have something to say; nobody wants to know.
+    logging.disable()
 
 
 @pytest.fixture

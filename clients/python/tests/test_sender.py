@@ -127,7 +127,7 @@ def test_pauses_grow_to_their_bound_with_some_chance(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sender, "PAUSE_SECONDS_MAX", 15.0)
     monkeypatch.setattr("random.uniform", lambda _, high: high)
     times = iter([0.0] * 100)
-    line = delivery.Line(ERRORS, {}, 5.0, logging.getLogger("test"))
+    line = delivery.Line(ERRORS, {}, 5.0)
     tried = sender.Sender(line, timeout=5.0, logger=logging.getLogger("test"), what="reports")
     monkeypatch.setattr("time.monotonic", lambda: next(times))
     pauses = []
@@ -276,3 +276,19 @@ def test_debug_shows_what_happens(httpx_mock: HTTPXMock, monkeypatch: pytest.Mon
     httpx_mock.add_response(status_code=201)
     ErrorClient(URL, "k", debug=True).report_error_sync(ValueError())
     wait_for("the words", lambda: any(re.match(rf"{ERRORS}: 201 for \d+ bytes, \d+ ms", line) for line in said))
+
+
+def test_a_filter_that_raises_is_no_trouble(httpx_mock: HTTPXMock) -> None:
+    def fail(_: logging.LogRecord) -> bool:
+        raise RuntimeError("no")
+
+    logger = logging.getLogger("monlight.error_client")
+    logger.addFilter(fail)
+    try:
+        httpx_mock.add_response(status_code=503, is_reusable=False)
+        httpx_mock.add_response(status_code=201)
+        client = ErrorClient(URL, "k", debug=False)
+        client.report_error_sync(ValueError())
+        delivered(client)
+    finally:
+        logger.removeFilter(fail)

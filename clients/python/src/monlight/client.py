@@ -8,7 +8,7 @@ import sys
 from .delivery import Line
 
 
-def service_line(url: str, api_key: str, timeout: float, logger: logging.Logger, debug: bool) -> Line:
+def service_line(url: str, api_key: str, timeout: float, debug: bool) -> Line:
     """The way to an endpoint of a service."""
     if debug:
         _show(logging.getLogger("monlight"))
@@ -20,7 +20,7 @@ def service_line(url: str, api_key: str, timeout: float, logger: logging.Logger,
         "Content-Type": "application/json",
         "User-Agent": f"monlight-python/{__version__}",
     }
-    return Line(url, headers, timeout, logger)
+    return Line(url, headers, timeout)
 
 
 def _show(logger: logging.Logger) -> None:

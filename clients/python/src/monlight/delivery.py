@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # Imported by httpx and socket when they need them. A fork meanwhile would leave the child with half of a module.
 import encodings.idna  # noqa: F401
-import logging
 import ssl
 import time
 from collections.abc import Callable
@@ -72,13 +71,11 @@ class Line:
         url: str,
         headers: dict[str, str],
         timeout: float,
-        logger: logging.Logger,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._url = url
         self._headers = headers
         self._timeout = timeout
-        self._logger = logger
         # Not when the first parcel leaves: a fork in the middle would leave OpenSSL's locks closed in the child.
         self._tls = tls or _tls(url)
         self._http: httpx.Client | None = None
@@ -98,7 +95,7 @@ class Line:
 
     def another(self) -> Line:
         """To the same service, without the connection."""
-        return Line(self._url, self._headers, self._timeout, self._logger, self._tls)
+        return Line(self._url, self._headers, self._timeout, self._tls)
 
     def hang_up(self) -> None:
         if self._http is not None:
@@ -113,9 +110,10 @@ class Line:
         headers = {"Idempotency-Key": parcel.key}
         with self._http.stream("POST", self._url, content=parcel.body, headers=headers) as response:
             answer = _read(response, start + self._timeout)
-        milliseconds = (time.monotonic() - start) * 1000
-        status = response.status_code
-        self._logger.debug("%s: %d for %d bytes, %.0f ms", self._url, status, len(parcel.body), milliseconds)
+        if response.is_success:
+            milliseconds = (time.monotonic() - start) * 1000
+            said = f"{self._url}: {response.status_code} for {len(parcel.body)} bytes, {milliseconds:.0f} ms"
+            return Outcome(Verdict.DELIVERED, said)
         return _judge(response, answer)
 
 
@@ -138,8 +136,7 @@ def _read(response: httpx.Response, deadline: float) -> str:
 
 
 def _judge(response: httpx.Response, answer: str) -> Outcome:
-    if response.is_success:
-        return Outcome(Verdict.DELIVERED)
+    """Of what is no success."""
     status = response.status_code
     reason = f"{response.url} returned status {status}: {answer}"
     if status == 500:

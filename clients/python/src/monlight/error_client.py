@@ -42,7 +42,7 @@ class ErrorClient:
         self.project = project
         self.timeout = timeout
         self._origin = Origin(project, environment, release, Scrubber(excluded_headers or (), sensitive_keys))
-        line = service_line(f"{self.base_url}/api/errors", api_key, timeout, logger, debug)
+        line = service_line(f"{self.base_url}/api/errors", api_key, timeout, debug)
         self._sender = Sender(line, timeout=timeout, logger=logger, what="error reports")
 
     async def report_error(self, exception: BaseException, request_context: dict[str, Any] | None = None) -> None:

@@ -33,7 +33,7 @@ class MetricsClient:
         self.timeout = timeout
         self.project = project
         self._window = Window(project)
-        line = service_line(f"{self.base_url}/api/metrics", api_key, timeout, logger, debug)
+        line = service_line(f"{self.base_url}/api/metrics", api_key, timeout, debug)
         self._sender = Sender(line, timeout=timeout, logger=logger, what="metrics", gatherer=self._window)
         self._is_started = False
 

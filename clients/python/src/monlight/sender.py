@@ -12,6 +12,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from .delivery import Line, Outcome, Parcel, Verdict
@@ -52,6 +53,9 @@ class Gatherer(Protocol):
 
     def take_lost(self) -> Mapping[str, int]:
         """How many were lost for which reason since this was asked before."""
+
+    def waiting(self) -> int:
+        """How much has gathered."""
 
     def forget(self) -> None:
         """In a forked child: what has gathered is the parent's."""
@@ -114,7 +118,8 @@ class Sender:
             self._period = period
             self._due = time.monotonic() + (period or 0.0)
             self._changed.notify_all()
-        self.wake()
+        if period is not None:
+            self.wake()
 
     def gather_soon(self) -> None:
         """Gathers now instead of when it is time."""
@@ -166,10 +171,12 @@ class Sender:
 
         if self._wait(deadline, is_hopeless):
             self._line.hang_up()
+        left = self.stats()["waiting"]
         with self._changed:
-            left = sum(parcel.weight for parcel in self._parcels)
             self._parcels.clear()
             self._bytes = 0
+        if self._gatherer is not None:
+            self._gatherer.forget()
         if left:
             self.lose("at_exit", left)
 
@@ -177,7 +184,8 @@ class Sender:
         """What became of everything: `delivered`, `waiting`, `retries`, and `lost_` with each reason there was."""
         self._tell_of_losses()
         with self._changed:
-            return {**self._counts, "waiting": sum(parcel.weight for parcel in self._parcels)}
+            gathered = self._gatherer.waiting() if self._gatherer else 0
+            return {**self._counts, "waiting": gathered + sum(parcel.weight for parcel in self._parcels)}
 
     def lose(self, reason: str, weight: int, why: str = "") -> None:
         """Counts what will not arrive, and says so now and then."""
@@ -272,11 +280,12 @@ class Sender:
         # Told before waiters are woken, never with the lock: a log handler may be waiting for it.
         if verdict is Verdict.DELIVERED:
             self._count("delivered", parcel.weight)
+            self._log(logging.DEBUG, outcome.reason)
         elif is_to_stay:
             self._count("retries")
             self._warn("later", f"Failed to send {self._what}, will try again: {outcome.reason}")
         elif pieces:
-            self._logger.debug("trying smaller parts: %s", outcome.reason)
+            self._log(logging.DEBUG, f"trying smaller parts: {outcome.reason}")
         else:
             self.lose("too_old" if verdict is Verdict.TOO_OLD else "refused", parcel.weight, outcome.reason)
         with self._changed:
@@ -339,10 +348,15 @@ class Sender:
     def _warn(self, kind: str, message: str) -> None:
         now = time.monotonic()
         if now - self._warned.get(kind, -WARNING_SECONDS) < WARNING_SECONDS:
-            self._logger.debug(message)
-            return
-        self._warned[kind] = now
-        self._logger.warning(message)
+            self._log(logging.DEBUG, message)
+        else:
+            self._warned[kind] = now
+            self._log(logging.WARNING, message)
+
+    def _log(self, level: int, message: str) -> None:
+        # An application's filter may raise, but not into what goes on here.
+        with suppress(Exception):
+            self._logger.log(level, "%s", message)
 
 
 # Every process has one end, at which all of them leave together.

@@ -106,6 +106,10 @@ class Window:
         with self._lock:
             self._lost[reason] += 1
 
+    def waiting(self) -> int:
+        """How many values and sums have gathered."""
+        return len(self._sums) + len(self._points)
+
     def take_lost(self) -> Mapping[str, int]:
         """How many were lost for which reason since this was asked before."""
         with self._lock:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from ..metrics_client import MetricsClient
-from ..requests import Timing
+from ..timing import Timing
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 
 from ..error_client import ErrorClient
 from ..metrics_client import MetricsClient
-from ..requests import Timing
+from ..timing import Timing
 
 _SETTINGS = {
     "error_tracker_url",

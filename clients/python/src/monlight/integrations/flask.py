@@ -8,7 +8,7 @@ from flask import Flask, Response, g, got_request_exception, request, request_fi
 
 from ..error_client import ErrorClient
 from ..metrics_client import MetricsClient
-from ..requests import Timing
+from ..timing import Timing
 
 
 def setup_monlight(

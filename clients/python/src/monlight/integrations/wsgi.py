@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..error_client import ErrorClient
 from ..metrics_client import MetricsClient
-from ..requests import Timing
+from ..timing import Timing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -1,8 +1,8 @@
-"""What all frameworks record of a request."""
+"""What is measured of a request, whatever the framework."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import perf_counter
 
 from .metrics_client import MetricsClient
@@ -41,8 +41,3 @@ def _endpoint(find: Callable[[], str | None]) -> str:
     except Exception:
         # Whatever a framework's insides have become: not the application's trouble.
         return UNMATCHED
-
-
-def text_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """As HTTP defines them, whatever bytes there are."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
