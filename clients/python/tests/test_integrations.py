@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from wsgiref.util import FileWrapper
 
 import pytest
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 from fastapi import BackgroundTasks, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
@@ -15,6 +20,7 @@ from flask import Flask
 
 from monlight import ErrorClient, MetricsClient
 from monlight.integrations.asgi import MonlightMiddleware as AsgiMiddleware
+from monlight.integrations.django import clients as django_clients
 from monlight.integrations.fastapi import setup_monlight
 from monlight.integrations.flask import setup_monlight as setup_flask
 from monlight.integrations.logging import MonlightHandler
@@ -302,6 +308,14 @@ def test_a_wsgi_generator_is_counted_when_it_starts(recorder: Recorder, metrics:
     assert counted(recorder, metrics) == [("GET", "/", "204", 1)]
 
 
+def test_finished_wsgi_bodies_pass_as_they_are() -> None:
+    file = FileWrapper(io.BytesIO(b"file"))
+    bodies: list[Any] = [[b"list"], (b"tuple",), file]
+    for body in bodies:
+        app = WsgiMiddleware(lambda _environ, _start, body=body: body)  # type: ignore[misc]
+        assert app({**ENVIRON, "wsgi.file_wrapper": FileWrapper}, start) is body
+
+
 def test_a_wsgi_request_has_a_url() -> None:
     environ = {**ENVIRON, "wsgi.url_scheme": "https", "SCRIPT_NAME": "/a", "PATH_INFO": "/b", "QUERY_STRING": "c=d"}
     context = request_context(environ)
@@ -337,3 +351,27 @@ def test_flask_errors_that_go_on_to_the_server_are_counted(
     assert counted(recorder, metrics) == [("GET", "/crash", "500", 1), ("GET", "/taken", "409", 1)]
     assert len(durations(recorder)) == 2
     metrics.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "MONLIGHT: api_key is missing"),
+        ({"api_key": "k", "projects": "shop", "url": ""}, "MONLIGHT: unknown projects, url"),
+    ],
+)
+def test_wrong_settings_are_named(given: dict[str, str], expected: str) -> None:
+    if not settings.configured:
+        settings.configure()
+    django_clients.cache_clear()
+    with override_settings(MONLIGHT=given), pytest.raises(ImproperlyConfigured, match=expected):
+        django_clients()
+
+
+def test_settings_without_urls_make_no_clients() -> None:
+    if not settings.configured:
+        settings.configure()
+    django_clients.cache_clear()
+    with override_settings(MONLIGHT={"api_key": "k", "environment": "staging"}):
+        assert django_clients() == (None, None)
+    django_clients.cache_clear()

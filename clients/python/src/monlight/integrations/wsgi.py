@@ -44,15 +44,24 @@ class MonlightMiddleware:
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         try:
-            return _Body(self.app(environ, start), lambda error: self._fail(error, environ, finish))
+            body = self.app(environ, start)
         except Exception as error:
             self._fail(error, environ, finish)
             raise
+        if _is_finished(body, environ):
+            return body
+        return _Body(body, lambda error: self._fail(error, environ, finish))
 
     def _fail(self, error: Exception, environ: WSGIEnvironment, finish: Callable[[str], None]) -> None:
         if self._errors is not None:
             self._errors.report_once(error, request_context(environ))
         finish("500")
+
+
+def _is_finished(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+    """A list, whose length tells servers the length of the answer, or a file, which they may send in their own way."""
+    file_wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(body, (list, tuple)) or (isinstance(file_wrapper, type) and isinstance(body, file_wrapper))
 
 
 class _Body:
