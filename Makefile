@@ -6,7 +6,7 @@ BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
-.PHONY: help run test test-ui fuzz build ui lint bench setup clean
+.PHONY: help run test test-ui test-clients test-python fuzz build ui lint bench setup clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,7 @@ run: build ## start the services with a generated development key
 test: setup-test lint build ## check everything; what CI runs
 	cargo test --workspace --locked
 	$(MAKE) --no-print-directory test-ui
+	$(MAKE) --no-print-directory -j2 test-clients
 	scripts/fuzz.sh 20
 
 fuzz: setup-test ## try the parsers with what nobody thought of, for FOR seconds (600)
@@ -24,6 +25,11 @@ fuzz: setup-test ## try the parsers with what nobody thought of, for FOR seconds
 
 test-ui: build ## the web interfaces in a real browser
 	npm --prefix ui test --silent
+
+test-clients: test-python
+
+test-python: setup-test build ## the Python client, and the published one by the same contract
+	@scripts/test-python.sh
 
 build: ui ## the static release binaries
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(TARGET)
