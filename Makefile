@@ -6,7 +6,7 @@ BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
-.PHONY: help run test test-ui fuzz build ui lint bench setup clean
+.PHONY: help run test test-ui fuzz build ui images lint bench setup clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ test-ui: build ## the web interfaces in a real browser
 
 build: ui ## the static release binaries
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(TARGET)
+
+images: build ## the four container images; needs a Docker Engine, but no registry
+	@scripts/images.sh build $(BIN_DIR)
 
 # Left alone when nothing changed: a new bundle means new binaries.
 UI_SOURCES := $(shell find ui/src ui/build.mjs ui/package-lock.json -type f)
