@@ -42,7 +42,7 @@ lint: ui ## formatting, clippy, types, shellcheck; warnings are errors
 	npm --prefix ui run check --silent
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	shellcheck scripts/*.sh .ci/run
+	shellcheck scripts/*.sh deploy/*.sh .ci/run
 
 bench: build ## measure every figure and write docs/performance.md
 	@scripts/setup.sh bench
