@@ -650,7 +650,7 @@ mod tests {
         let (database, conn) =
             Database::open(&folder.join("errors.db"), "error-tracker", store::MIGRATIONS).expect("a database");
         conn.execute_batch(
-            "INSERT OR IGNORE INTO groups VALUES (1, x'00', 'shop', 'ValueError', 'm', 1, 0, 0, NULL, 'server', '[]');
+            "INSERT OR IGNORE INTO groups VALUES (1, x'00', 'shop', 'ValueError', 'm', 1, 0, 0, NULL, 'server', '[]', NULL);
              INSERT OR IGNORE INTO group_tracebacks VALUES (1, 't');",
         )
         .expect("an error");

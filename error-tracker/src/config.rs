@@ -11,6 +11,8 @@ use crate::mailer::{Mailer, SmtpConfig};
 
 /// A report is at most this large; the original's limit.
 pub(crate) const BODY_BYTES_MAX: usize = 256 << 10;
+/// The ids of 200 errors.
+pub(crate) const IDS_BYTES_MAX: usize = 8 << 10;
 
 /// What differs from the other services.
 pub(crate) const DEFAULTS: Defaults = Defaults { database_path: "./data/errors.db", rate_limit: 100, workers: 4 };

@@ -5,6 +5,7 @@ use common::clock::Timestamp;
 use common::json::Invalid;
 use common::query::{Page, Query};
 
+use crate::activity::Activity;
 use crate::fingerprint::Fingerprint;
 
 /// Occurrences kept per group, the newest.
@@ -85,6 +86,8 @@ pub(crate) struct Summary {
     pub(crate) source: String,
     /// A JSON array of names.
     pub(crate) environments: String,
+    /// None for one that has not been seen since activity is kept.
+    pub(crate) activity: Option<Activity>,
 }
 
 /// A group with its last occurrences.
@@ -119,6 +122,25 @@ pub(crate) enum StateFilter {
     All,
 }
 
+/// By what a list is sorted, the most first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    LastSeen,
+    FirstSeen,
+    Count,
+}
+
+impl Sort {
+    /// The column, which is also the word in the API.
+    pub(crate) const fn column(self) -> &'static str {
+        match self {
+            Self::LastSeen => "last_seen",
+            Self::FirstSeen => "first_seen",
+            Self::Count => "count",
+        }
+    }
+}
+
 /// What a list is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
@@ -130,6 +152,7 @@ pub(crate) struct Filter {
     pub(crate) state: StateFilter,
     /// Part of the type or message, in any case.
     pub(crate) search: Option<String>,
+    pub(crate) sort: Sort,
     pub(crate) limit: i64,
     pub(crate) offset: i64,
 }
@@ -148,11 +171,22 @@ impl Filter {
             since: query.time("since")?,
             state: query.one_of("resolved", RESOLVED_WORDS)?.unwrap_or(StateFilter::Open),
             search: text("search"),
+            sort: query.one_of("sort", SORT_WORDS)?.unwrap_or(Sort::LastSeen),
             limit: page.limit,
             offset: page.offset,
         })
     }
 }
+
+impl Filter {
+    /// Whether every group must be looked at: no index has the order, or what is searched for.
+    pub(crate) const fn scans(&self) -> bool {
+        self.search.is_some() || !matches!(self.sort, Sort::LastSeen)
+    }
+}
+
+const SORT_WORDS: &[(&str, Sort)] =
+    &[("last_seen", Sort::LastSeen), ("first_seen", Sort::FirstSeen), ("count", Sort::Count)];
 
 /// The stretch of a list that is asked for: 50 rows, or up to 200.
 pub(crate) fn page(query: &Query) -> Result<Page, Invalid> {

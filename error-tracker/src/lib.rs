@@ -7,6 +7,7 @@
 #[path = "../tests/smtp/sink.rs"]
 mod sink;
 
+mod activity;
 mod alert;
 mod alerter;
 mod config;

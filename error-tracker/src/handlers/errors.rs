@@ -8,15 +8,20 @@ use common::http::idempotency::Once;
 use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
+use common::json::{Invalid, Object};
 use serde::{Serialize, Serializer};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Number, json};
 
+use crate::activity::{Activity, HOURS};
 use crate::context::Context;
 use crate::fingerprint::Fingerprint;
 use crate::group::{Detail, Filter, Occurrence, Outcome, Summary};
 use crate::report::Report;
 use crate::store::{self, Recorded};
+
+/// Errors resolved at once: a page of the largest list.
+const RESOLVE_MAX: usize = 200;
 
 /// `POST /api/errors`: stores the report and answers once that is on disk.
 pub(crate) fn create(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
@@ -41,9 +46,9 @@ pub(crate) fn create(ctx: &Context, request: &mut Request) -> Result<Reply, ApiE
 
 /// `GET /api/errors`: groups, the last seen first.
 pub(crate) fn list(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
-    let filter = Filter::parse(request.query())?;
+    let (filter, now) = (Filter::parse(request.query())?, ctx.core.clock.now());
     let (groups, total) = store::list(ctx.reader()?, &filter)?;
-    let errors: Vec<_> = groups.iter().map(SummaryView::from).collect();
+    let errors: Vec<_> = groups.iter().map(|group| SummaryView::new(group, now)).collect();
     let view = ListView { errors, total, limit: filter.limit, offset: filter.offset };
     Ok(Response::json(200, &view).into())
 }
@@ -52,7 +57,7 @@ pub(crate) fn list(ctx: &Context, request: &mut Request) -> Result<Reply, ApiErr
 pub(crate) fn show(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let _one_at_a_time = ctx.shared.large_answer.lock().unwrap_or_else(PoisonError::into_inner);
     let detail = store::detail(ctx.reader()?, request.id)?.ok_or_else(|| ApiError::not_found("Error not found"))?;
-    Ok(Response::json(200, &DetailView::from(&detail)).into())
+    Ok(Response::json(200, &DetailView::new(&detail, ctx.core.clock.now())).into())
 }
 
 /// `POST /api/errors/{id}/resolve`
@@ -68,6 +73,50 @@ pub(crate) fn resolve(ctx: &Context, request: &mut Request) -> Result<Reply, Api
             Ok(Response::json(200, &json!({"status": "resolved", "id": id})))
         },
     ))
+}
+
+/// `POST /api/errors/{id}/reopen`
+pub(crate) fn reopen(_ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
+    let id = request.id;
+    Ok(Reply::after_commit(
+        0,
+        move |tx| store::reopen(tx, id),
+        move |found| {
+            if !found {
+                return Err(ApiError::not_found("Error not found"));
+            }
+            Ok(Response::json(200, &json!({"status": "reopened", "id": id})))
+        },
+    ))
+}
+
+/// `POST /api/errors/resolve`: many at once. Those that are not there are left out of the count.
+pub(crate) fn resolve_all(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
+    let (ids, now) = (parse_ids(&request.body)?, ctx.core.clock.now());
+    Ok(Reply::after_commit(
+        size_of_val(ids.as_slice()),
+        move |tx| {
+            ids.iter()
+                .try_fold(0, |count, id| Ok::<_, rusqlite::Error>(count + u32::from(store::resolve(tx, now, *id)?)))
+        },
+        |count| Ok(Response::json(200, &json!({"status": "resolved", "count": count}))),
+    ))
+}
+
+fn parse_ids(body: &[u8]) -> Result<Vec<i64>, Invalid> {
+    let object = Object::parse(body)?;
+    let raw = object.raw("ids").ok_or_else(|| Invalid::new("Missing required field: ids"))?;
+    let wrong = || Invalid::new("Field 'ids' must be an array of whole numbers");
+    let numbers: Vec<Number> = serde_json::from_str(raw.get()).map_err(|reason| wrong().because(reason))?;
+    // To JSON 7 and 7.0 are the same.
+    let whole = |number: &Number| number.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64);
+    let ids = numbers.iter().map(|number| number.as_i64().or_else(|| whole(number)).ok_or_else(wrong));
+    let ids = ids.collect::<Result<Vec<i64>, _>>()?;
+    if !(1..=RESOLVE_MAX).contains(&ids.len()) {
+        return Err(Invalid::new(format!("Field 'ids' must have 1 to {RESOLVE_MAX} numbers"))
+            .because(format!("it has {}", ids.len())));
+    }
+    Ok(ids)
 }
 
 fn recorded_response(recorded: &Recorded, fingerprint: &Fingerprint) -> Response {
@@ -117,10 +166,11 @@ struct SummaryView<'a> {
     resolved: bool,
     source: &'a str,
     environments: Json<'a>,
+    activity: [u32; HOURS],
 }
 
-impl<'a> From<&'a Summary> for SummaryView<'a> {
-    fn from(group: &'a Summary) -> Self {
+impl<'a> SummaryView<'a> {
+    fn new(group: &'a Summary, now: Timestamp) -> Self {
         Self {
             id: group.id,
             fingerprint: group.fingerprint,
@@ -133,6 +183,7 @@ impl<'a> From<&'a Summary> for SummaryView<'a> {
             resolved: group.resolved_at.is_some(),
             source: &group.source,
             environments: Json::from_stored(&group.environments),
+            activity: group.activity.unwrap_or_else(|| Activity::none(now)).until(now),
         }
     }
 }
@@ -146,10 +197,10 @@ struct DetailView<'a> {
     occurrences: Vec<OccurrenceView<'a>>,
 }
 
-impl<'a> From<&'a Detail> for DetailView<'a> {
-    fn from(detail: &'a Detail) -> Self {
+impl<'a> DetailView<'a> {
+    fn new(detail: &'a Detail, now: Timestamp) -> Self {
         Self {
-            summary: SummaryView::from(&detail.summary),
+            summary: SummaryView::new(&detail.summary, now),
             traceback: &detail.traceback,
             resolved_at: detail.summary.resolved_at.map(|at| at.to_string()),
             occurrences: detail.occurrences.iter().map(|one| OccurrenceView::new(one, &detail.traceback)).collect(),

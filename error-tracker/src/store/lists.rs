@@ -5,15 +5,16 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use super::reports::json_text;
+use crate::activity::Activity;
 use crate::fingerprint::Fingerprint;
 use crate::group::{Detail, Filter, MESSAGE_PREVIEW_BYTES, OCCURRENCES_KEPT, Occurrence, StateFilter, Summary};
 
-const SUMMARY_COLUMNS: &str = "id, fingerprint, project, exception_type, message, count, first_seen, last_seen, resolved_at, source, environments";
+const SUMMARY_COLUMNS: &str = "id, fingerprint, project, exception_type, message, count, first_seen, last_seen, resolved_at, source, environments, activity";
 
 /// The groups a filter asks for, the last seen first, and how many there are in all.
 pub(crate) fn list(conn: &Connection, filter: &Filter) -> rusqlite::Result<(Vec<Summary>, i64)> {
     let wanted = Wanted::from(filter);
-    if filter.search.is_some() {
+    if filter.scans() {
         return search(conn, filter, &wanted);
     }
     let total =
@@ -31,25 +32,26 @@ fn count_sql(wanted: &Wanted) -> String {
 /// Followed by its bound values come the limit and the offset.
 fn page_sql(filter: &Filter, wanted: &Wanted) -> String {
     let condition = &wanted.condition;
-    if filter.search.is_none() {
+    let key = filter.sort.column();
+    if !filter.scans() {
         return format!(
-            "SELECT {SUMMARY_COLUMNS} FROM groups WHERE {condition} ORDER BY last_seen DESC, id DESC LIMIT ? OFFSET ?"
+            "SELECT {SUMMARY_COLUMNS} FROM groups WHERE {condition} ORDER BY {key} DESC, id DESC LIMIT ? OFFSET ?"
         );
     }
     // Looks at every row once, in the order they lie on the disk, and keeps the hits' ids aside to count and sort.
     format!(
-        "WITH hits AS MATERIALIZED (SELECT id, last_seen FROM groups NOT INDEXED WHERE {condition})
+        "WITH hits AS MATERIALIZED (SELECT id, {key} FROM groups NOT INDEXED WHERE {condition})
          SELECT {SUMMARY_COLUMNS}, (SELECT count(*) FROM hits)
-         FROM (SELECT id AS hit FROM hits ORDER BY last_seen DESC, id DESC LIMIT ? OFFSET ?) CROSS JOIN groups ON id = hit"
+         FROM (SELECT id AS hit FROM hits ORDER BY {key} DESC, id DESC LIMIT ? OFFSET ?) CROSS JOIN groups ON id = hit"
     )
 }
 
-/// A search counts on the way.
+/// What looks at every row counts on the way.
 fn search(conn: &Connection, filter: &Filter, wanted: &Wanted) -> rusqlite::Result<(Vec<Summary>, i64)> {
     let mut page = conn.prepare_cached(&page_sql(filter, wanted))?;
     let mut total = 0;
     let rows = page.query_map(params_from_iter(wanted.values_and_page(filter)), |row| {
-        total = row.get(11)?;
+        total = row.get(12)?;
         summary(row, Some(MESSAGE_PREVIEW_BYTES))
     })?;
     let groups: Vec<Summary> = rows.collect::<Result<_, _>>()?;
@@ -128,6 +130,7 @@ fn summary(row: &Row<'_>, message_bytes_max: Option<usize>) -> rusqlite::Result<
         resolved_at: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_millis),
         source: row.get(9)?,
         environments: row.get(10)?,
+        activity: row.get_ref(11)?.as_blob_or_null()?.and_then(Activity::from_bytes),
     })
 }
 
@@ -146,7 +149,7 @@ pub(crate) fn detail(conn: &Connection, id: i64) -> rusqlite::Result<Option<Deta
         .prepare_cached(&format!(
             "SELECT {SUMMARY_COLUMNS}, traceback FROM groups JOIN group_tracebacks ON group_id = id WHERE id = ?1"
         ))?
-        .query_row([id], |row| Ok((summary(row, None)?, row.get(11)?)))
+        .query_row([id], |row| Ok((summary(row, None)?, row.get(12)?)))
         .optional()?;
     let Some((summary, traceback)) = found else { return Ok(None) };
     let mut occurrences = conn.prepare_cached(

@@ -14,7 +14,7 @@ pub(crate) use alerts::{
 };
 pub(crate) use lists::{detail, list, projects};
 pub(crate) use reports::{
-    IDEMPOTENCY_KEPT, Recorded, delete_resolved_before, forget_idempotency_keys, record, resolve,
+    IDEMPOTENCY_KEPT, Recorded, delete_resolved_before, forget_idempotency_keys, record, reopen, resolve,
 };
 
 /// Steps 1 to 4 are the original's; its files start somewhere among them.
@@ -24,6 +24,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "indexes", sql: include_str!("../../migrations/0003_indexes.sql") },
     Migration { version: 4, name: "no environment", sql: include_str!("../../migrations/0004_drop_environment.sql") },
     Migration { version: 5, name: "narrow groups, alerts", sql: include_str!("../../migrations/0005_groups.sql") },
+    Migration { version: 6, name: "activity", sql: include_str!("../../migrations/0006_activity.sql") },
 ];
 
 /// Makes our SQL functions known to a connection.

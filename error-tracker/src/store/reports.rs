@@ -6,6 +6,7 @@ use common::clock::Timestamp;
 use common::http::idempotency::Once;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use crate::activity::Activity;
 use crate::fingerprint::Fingerprint;
 use crate::group::{ENVIRONMENTS_MAX, OCCURRENCES_KEPT, Outcome, Source};
 use crate::report::Report;
@@ -58,12 +59,13 @@ struct Group {
     is_resolved: bool,
     source: String,
     environments: String,
+    activity: Option<Activity>,
 }
 
 fn find(tx: &Connection, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Group>> {
     // Only an original's file can hold several: the open one counts, else the last seen.
     tx.prepare_cached(
-        "SELECT id, count, resolved_at IS NOT NULL, source, environments FROM groups WHERE fingerprint = ?1
+        "SELECT id, count, resolved_at IS NOT NULL, source, environments, activity FROM groups WHERE fingerprint = ?1
          ORDER BY resolved_at IS NOT NULL, last_seen DESC LIMIT 1",
     )?
     .query_row([fingerprint.as_bytes().as_slice()], |row| {
@@ -73,6 +75,7 @@ fn find(tx: &Connection, fingerprint: &Fingerprint) -> rusqlite::Result<Option<G
             is_resolved: row.get(2)?,
             source: row.get(3)?,
             environments: row.get(4)?,
+            activity: row.get_ref(5)?.as_blob_or_null()?.and_then(Activity::from_bytes),
         })
     })
     .optional()
@@ -81,8 +84,9 @@ fn find(tx: &Connection, fingerprint: &Fingerprint) -> rusqlite::Result<Option<G
 fn create(tx: &Connection, now: Timestamp, report: &Report, fingerprint: &Fingerprint) -> rusqlite::Result<Recorded> {
     let environments = format!("[{}]", json_text(&report.environment));
     tx.prepare_cached(
-        "INSERT INTO groups (fingerprint, project, exception_type, message, count, first_seen, last_seen, source, environments)
-         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5, ?6, ?7)",
+        "INSERT INTO groups (fingerprint, project, exception_type, message, count, first_seen, last_seen, source, environments,
+                             activity)
+         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         fingerprint.as_bytes().as_slice(),
@@ -92,6 +96,7 @@ fn create(tx: &Connection, now: Timestamp, report: &Report, fingerprint: &Finger
         now.millis(),
         report.source().name(),
         environments,
+        Activity::none(now).count(now).to_bytes(),
     ])?;
     let id = tx.last_insert_rowid();
     tx.prepare_cached("INSERT INTO group_tracebacks (group_id, traceback) VALUES (?1, ?2)")?
@@ -102,8 +107,11 @@ fn create(tx: &Connection, now: Timestamp, report: &Report, fingerprint: &Finger
 fn count_again(tx: &Connection, now: Timestamp, report: &Report, group: &Group) -> rusqlite::Result<Recorded> {
     // A clock that was set back does not make an error look older. Columns that stay as they are, are not set:
     // SQLite then leaves their indexes alone.
-    tx.prepare_cached("UPDATE groups SET count = count + 1, last_seen = max(last_seen, ?2) WHERE id = ?1")?
-        .execute(params![group.id, now.millis()])?;
+    let activity = group.activity.unwrap_or_else(|| Activity::none(now)).count(now);
+    tx.prepare_cached(
+        "UPDATE groups SET count = count + 1, last_seen = max(last_seen, ?2), activity = ?3 WHERE id = ?1",
+    )?
+    .execute(params![group.id, now.millis(), activity.to_bytes()])?;
     if group.is_resolved {
         tx.prepare_cached("UPDATE groups SET resolved_at = NULL WHERE id = ?1")?.execute([group.id])?;
     }
@@ -220,6 +228,12 @@ pub(crate) fn resolve(tx: &Connection, now: Timestamp, id: i64) -> rusqlite::Res
     Ok(count > 0)
 }
 
+/// Opens a group again; whether there is one.
+pub(crate) fn reopen(tx: &Connection, id: i64) -> rusqlite::Result<bool> {
+    let count = tx.prepare_cached("UPDATE groups SET resolved_at = NULL WHERE id = ?1")?.execute([id])?;
+    Ok(count > 0)
+}
+
 /// Deletes up to `most` groups that were resolved before; how many. Occurrences and tracebacks go with them. A group can be
 /// 1.5 MB: once [`SLICE_PAGES_MAX`] are free the rest is left for the next call.
 pub(crate) fn delete_resolved_before(tx: &Connection, before: Timestamp, most: usize) -> rusqlite::Result<usize> {
@@ -316,7 +330,7 @@ mod tests {
     fn of_several_groups_the_open_one_counts_else_the_last_seen() {
         let tx = database();
         let fingerprint = Fingerprint::of("p", "E", "t");
-        let insert = "INSERT INTO groups SELECT ?2, ?1, 'p', 'E', 'm', 1, ?3, ?3, ?4, 'server', '[\"prod\"]'";
+        let insert = "INSERT INTO groups SELECT ?2, ?1, 'p', 'E', 'm', 1, ?3, ?3, ?4, 'server', '[\"prod\"]', NULL";
         for (id, last_seen, resolved_at) in [(1, 30, Some(40)), (2, 10, None), (3, 20, Some(40))] {
             let values = params![fingerprint.as_bytes().as_slice(), id, last_seen, resolved_at];
             tx.execute(insert, values).expect("a group");

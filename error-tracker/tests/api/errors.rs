@@ -337,3 +337,43 @@ fn one_new_error_at_once_from_many_is_one_group() {
     let list = tracker.client().get("/api/errors").json();
     assert_eq!((&list["total"], &list["errors"][0]["count"]), (&json!(1), &json!(64)));
 }
+
+#[test]
+fn many_are_resolved_at_once_and_one_is_opened_again() {
+    let tracker = start();
+    for name in ["a", "b", "c"] {
+        create(&tracker, &with(report(name), &json!({"message": name, "traceback": name})));
+    }
+    let client = tracker.client();
+    let answer = client.post_json("/api/errors/resolve", &json!({"ids": [1, 3, 99]}));
+    assert_eq!((answer.status, answer.json()), (200, json!({"status": "resolved", "count": 2})));
+    assert_eq!(messages(&tracker, ""), ["b"]);
+    assert_eq!(client.post("/api/errors/3/reopen", "").json(), json!({"status": "reopened", "id": 3}));
+    assert_eq!(messages(&tracker, ""), ["c", "b"]);
+    refused(&client.post("/api/errors/99/reopen", ""), 404, "Error not found");
+    let resolve = |body: Value| client.post_json("/api/errors/resolve", &body);
+    refused(&resolve(json!({})), 400, "Missing required field: ids");
+    refused(&resolve(json!({"ids": ["1"]})), 400, "Field 'ids' must be an array of whole numbers");
+    refused(&resolve(json!({"ids": [1.5]})), 400, "Field 'ids' must be an array of whole numbers");
+    refused(&resolve(json!({"ids": []})), 400, "Field 'ids' must have 1 to 200 numbers");
+    refused(&resolve(json!({"ids": vec![1; 201]})), 400, "Field 'ids' must have 1 to 200 numbers");
+    // An alert is for what happens, not for what people do.
+    assert_eq!(client.get("/api/alerts").json()["total"], 0);
+}
+
+#[test]
+fn a_list_is_sorted_as_asked_for() {
+    let tracker = start();
+    for name in ["a", "b", "c", "b", "b", "a"] {
+        create(&tracker, &with(report(name), &json!({"message": name, "traceback": name})));
+    }
+    assert_eq!(messages(&tracker, "?sort=count"), ["b", "a", "c"]);
+    assert_eq!(messages(&tracker, "?sort=count&limit=1&offset=1"), ["a"]);
+    let answer = tracker.client().get("/api/errors?sort=name");
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.detail().contains("'sort'"), "{}", answer.detail());
+    let error = tracker.client().get("/api/errors?sort=first_seen&search=b").json()["errors"][0].clone();
+    let activity: Vec<u64> =
+        error["activity"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).collect();
+    assert_eq!((activity.len(), activity.iter().sum::<u64>()), (24, 3));
+}

@@ -101,10 +101,10 @@ fn every_version_of_the_original_opens() {
             one(&now, "SELECT fingerprint || resolved || resolved_at FROM errors WHERE id = 2"),
             "Text(\"98d0dc875b2893b5c52c0d119aa11e4512999-01-01T00:00:00Z\")"
         );
-        assert_eq!(one(&now, "SELECT value FROM _meta WHERE key = 'schema_version'"), "Text(\"5\")");
+        assert_eq!(one(&now, "SELECT value FROM _meta WHERE key = 'schema_version'"), "Text(\"6\")");
         assert_eq!(one(&now, "PRAGMA auto_vacuum"), "Integer(2)");
         assert_eq!(one(&now, "PRAGMA integrity_check"), "Text(\"ok\")");
-        let copy = database::read_only(&tracker.folder.path().join("errors.db.before-schema-5"));
+        let copy = database::read_only(&tracker.folder.path().join("errors.db.before-schema-6"));
         assert_eq!(one(&copy, "SELECT count(*) FROM errors"), "Integer(2)");
         assert_eq!(one(&copy, "SELECT value FROM _meta WHERE key = 'schema_version'"), format!("Text(\"{version}\")"));
     }
@@ -205,7 +205,7 @@ fn refusal(folder: &TempDir) -> String {
 fn a_newer_file_and_a_foreign_one_are_refused() {
     let folder = TempDir::new();
     let conn = original(&database_in(&folder), 4);
-    conn.execute_batch("PRAGMA journal_mode = DELETE; UPDATE _meta SET value = '6'").unwrap();
+    conn.execute_batch("PRAGMA journal_mode = DELETE; UPDATE _meta SET value = '99'").unwrap();
     drop(conn);
     assert!(refusal(&folder).contains("newer"));
 
