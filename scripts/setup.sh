@@ -21,6 +21,8 @@ missing_packages() {
         # The engine that tests start for themselves (scripts/engine.sh); nothing is left running.
         { has dockerd && has docker && has iptables && has ip; } || echo docker.io iptables iproute2
         has docker-compose || echo docker-compose
+        # In front of the interfaces, under a path prefix.
+        { has nginx || [ -x /usr/sbin/nginx ]; } || echo nginx
         # libFuzzer is C++.
         has c++ || echo g++
     fi
