@@ -146,7 +146,7 @@ test('the explorer finds a metric, groups, filters and aggregates; a link shows 
   await page.keyboard.press('Enter');
   await waitFor('the filter', async () => (await page.getByRole('checkbox').count()) === 1);
   await control(page, 'Show').selectOption({ label: 'Sum' });
-  const { data } = await shop.call('GET', 'api/metrics?name=http_requests_total&period=6h&agg=max&labels=status:500&group_by=endpoint');
+  const { data } = await shop.call('GET', 'api/metrics?name=http_requests_total&period=6h&agg=sum&labels=status:500&group_by=endpoint');
   const largest = Math.max(...data.map(({ value }) => value));
   assert.equal(new Set(data.map(({ labels }) => labels.endpoint)).size, 1);
   await page.getByRole('region', { name: 'Sum by endpoint' }).waitFor();

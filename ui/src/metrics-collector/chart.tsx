@@ -15,6 +15,7 @@ const DRAG_PIXELS_MIN = 5;
 /** Less than this holds no more than one bucket. */
 const ZOOM_SECONDS_MIN = 120;
 const AXIS_PIXELS = 62;
+const DAY_SECONDS = 86_400;
 
 /** How a line looks; what comes first is drawn first. */
 export interface Look {
@@ -111,7 +112,7 @@ function Legend(props: { data: Lines; looks: readonly Look[]; format: Format; at
           <bdi>{looks[index]?.words ?? name}</bdi> <b>{format(values[looks[index]?.isMark ? 0 : at])}</b>
         </span>
       ))}
-      <span class="faint">{isAtCursor && time !== undefined ? timeInWords(time) : 'newest'}</span>
+      <span class="faint">{isAtCursor && time !== undefined ? timeInWords(time, data) : 'newest'}</span>
     </div>
   );
 }
@@ -211,7 +212,7 @@ function heightOf(min: number | null, max: number | null): [number, number] {
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-const both = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const both = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
 
 /** The day where it changes, else the time. */
 function timesOf(_: uPlot, splits: number[]): string[] {
@@ -226,8 +227,9 @@ function timesOf(_: uPlot, splits: number[]): string[] {
   });
 }
 
-export function timeInWords(second: number): string {
-  return both.format(second * 1000);
+/** With the day where a chart has several. */
+export function timeInWords(second: number, { from, to }: Lines): string {
+  return (to - from > DAY_SECONDS ? both : clock).format(second * 1000);
 }
 
 function zoomToSelection(plot: uPlot, { onZoom }: ChartProps): void {
@@ -261,7 +263,7 @@ function steer(event: KeyboardEvent, plot: uPlot, props: ChartProps): string | u
     else plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     plot.setCursor({ left, top: plot.over.clientHeight / 2 });
     const words = data.lines.map(({ name, values }, line) => `${looks[line]?.words ?? name} ${format(values[place])}`);
-    return `${timeInWords(time)}: ${words.join(', ')}`;
+    return `${timeInWords(time, data)}: ${words.join(', ')}`;
   }
   if (event.key === 'Enter' && plot.select.width > 0) {
     event.preventDefault();

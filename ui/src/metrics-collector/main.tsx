@@ -65,7 +65,14 @@ function Metrics() {
       <TroubleLine trouble={trouble.trouble} retryAt={trouble.retryAt} onRetry={reload} />
       {isEmpty && <NoMetrics />}
       {!isEmpty && all.value && view.isExplorer && (
-        <Explorer view={view} change={change} metrics={metrics} turn={turn} onLoading={setIsExploring} />
+        <Explorer
+          view={view}
+          change={change}
+          metrics={metrics}
+          said={trouble.trouble?.message}
+          turn={turn}
+          onLoading={setIsExploring}
+        />
       )}
       {!isEmpty && !view.isExplorer && board.value && (
         <Dashboard view={view} change={change} value={board.value} metrics={metrics} />
