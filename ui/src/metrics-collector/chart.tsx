@@ -1,6 +1,6 @@
 // A chart over time: the cursor is shared by all charts of a page, dragging zooms, and the keyboard does both.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { colour, onThemeChange } from './colour';
@@ -50,7 +50,7 @@ export function Chart(props: ChartProps) {
   const [spoken, setSpoken] = useState('');
   const shape = data.lines.map(({ name }, index) => `${name}\n${looks[index]?.colour}`).join('\n\n');
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!place.current) return undefined;
     const chart = new uPlot(optionsOf(newest, setCursor, place.current.clientWidth), valuesOf(data), place.current);
     plot.current = chart;
@@ -68,8 +68,8 @@ export function Chart(props: ChartProps) {
     };
   }, [shape]);
 
-  useEffect(() => {
-    plot.current?.setData(valuesOf(data));
+  useLayoutEffect(() => {
+    if (plot.current?.data[0] !== data.times) plot.current?.setData(valuesOf(data));
   }, [data, shape]);
 
   const at = cursor ?? lastWithValue(data, looks);
