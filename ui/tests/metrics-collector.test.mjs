@@ -112,8 +112,11 @@ test('charts share a cursor, dragging zooms all of them, and back is back', asyn
   await chart(page, 'Latency').waitFor();
   await plot(page, 'Requests per second').hover();
   for (const name of ['Requests per second', 'Error rate', 'Latency', 'Largest contentful paint, 75th percentile']) {
-    await waitFor(`the time in ${name}`, async () => /:\d\d/.test(await chart(page, name).locator('.legend > .faint').innerText()));
+    await waitFor(`the time in ${name}`, async () => (await chart(page, name).locator('.legend time').count()) === 1);
   }
+  const times = await page.locator('.legend time').evaluateAll((all) => all.map(({ dateTime, title }) => `${dateTime} ${title}`));
+  assert.equal(new Set(times).size, 1, times.join());
+  assert.match(times[0], / UTC$/);
   const asked = page.waitForRequest((request) => request.url().includes('api/dashboard') && request.url().includes('from='));
   await drag(page, 'Latency', 0.5, 0.75);
   const { from, to } = query(page);

@@ -112,8 +112,18 @@ function Legend(props: { data: Lines; looks: readonly Look[]; format: Format; at
           <bdi>{looks[index]?.words ?? name}</bdi> <b>{format(values[looks[index]?.isMark ? 0 : at])}</b>
         </span>
       ))}
-      <span class="faint">{isAtCursor && time !== undefined ? timeInWords(time, data) : 'newest'}</span>
+      <span class="faint">{isAtCursor && time !== undefined ? <Moment second={time} data={data} /> : 'newest'}</span>
     </div>
+  );
+}
+
+/** When a bucket begins; in UTC on hover. */
+export function Moment({ second, data }: { second: number; data: Lines }) {
+  const utc = new Date(second * 1000).toISOString();
+  return (
+    <time dateTime={utc} title={utc.replace('T', ' ').replace('.000Z', ' UTC')}>
+      {timeInWords(second, data)}
+    </time>
   );
 }
 
@@ -228,7 +238,7 @@ function timesOf(_: uPlot, splits: number[]): string[] {
 }
 
 /** With the day where a chart has several. */
-export function timeInWords(second: number, { from, to }: Lines): string {
+function timeInWords(second: number, { from, to }: Lines): string {
   return (to - from > DAY_SECONDS ? both : clock).format(second * 1000);
 }
 

@@ -1,7 +1,7 @@
 // The lines of a chart as a table: what they are, what they come to, and which of them are drawn.
 import { Fragment } from 'preact';
 import { useMemo } from 'preact/hooks';
-import { type Look, Swatch, timeInWords } from './chart';
+import { type Look, Moment, Swatch } from './chart';
 import type { Format } from './figures';
 import { type Line, type Lines, summaryOf } from './lines';
 
@@ -28,7 +28,7 @@ export function LineTable({ lines, looks, drawn, format, data, place, onDraw }: 
         <thead>
           <tr>
             <th>Line</th>
-            <th class="number">{time === undefined ? 'Newest' : timeInWords(time, data)}</th>
+            <th class="number">{time === undefined ? 'Newest' : <Moment second={time} data={data} />}</th>
             <th class="number">Mean</th>
             <th class="number">Smallest</th>
             <th class="number">Largest</th>
