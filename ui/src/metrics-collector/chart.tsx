@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { lazily } from '../shared/lazily';
 import { colour, onThemeChange } from './colour';
 import type { Format } from './figures';
 import type { Lines } from './lines';
@@ -220,26 +221,26 @@ function heightOf(min: number | null, max: number | null): [number, number] {
   return [low - room, high + room];
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-const both = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+const clock = lazily(() => new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' }));
+const day = lazily(() => new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' }));
+const both = lazily(() => new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' }));
 
 /** The day where it changes, else the time. */
 function timesOf(_: uPlot, splits: number[]): string[] {
   let before = '';
   return splits.map((second, index) => {
     const time = new Date(second * 1000);
-    const today = day.format(time);
+    const today = day().format(time);
     const isNew = today !== before;
     before = today;
     const isMidnight = time.getHours() === 0 && time.getMinutes() === 0;
-    return isMidnight || (isNew && index > 0) ? today : clock.format(time);
+    return isMidnight || (isNew && index > 0) ? today : clock().format(time);
   });
 }
 
 /** With the day where a chart has several. */
 function timeInWords(second: number, { from, to }: Lines): string {
-  return (to - from > DAY_SECONDS ? both : clock).format(second * 1000);
+  return (to - from > DAY_SECONDS ? both : clock)().format(second * 1000);
 }
 
 function zoomToSelection(plot: uPlot, { onZoom }: ChartProps): void {
