@@ -39,7 +39,7 @@ test('without logs the page says how to make some', () =>
   }));
 
 const SHOP = (docker) => {
-  docker.container('web').print(['INFO started', 'ERROR timeout after 5 s', 'WARNING slow query: orders/4', '{"user":{"id":42},"ok":true}'], {
+  docker.container('web').print(['INFO: started', '[ERROR] timeout after 5 s', '[WARNING] slow query: orders/4', '{"user":{"id":42},"ok":true}'], {
     time: (number) => minutesAgo(60 - number),
   });
   docker.container('db').print(['checkpoint complete', '\u001b[31mFATAL\u001b[0m: too many connections'], { time: (number) => minutesAgo(10 - number) });
