@@ -6,7 +6,7 @@ BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
-.PHONY: help run test test-ui test-clients test-python fuzz build ui lint bench setup clean
+.PHONY: help run test test-ui test-clients test-python test-deploy fuzz build ui images lint bench setup clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,7 @@ test: setup-test lint build ## check everything; what CI runs
 	cargo test --workspace --locked
 	$(MAKE) --no-print-directory test-ui
 	$(MAKE) --no-print-directory -j2 test-clients
+	$(MAKE) --no-print-directory test-deploy
 	scripts/fuzz.sh 20
 
 fuzz: setup-test ## try the parsers with what nobody thought of, for FOR seconds (600)
@@ -31,8 +32,14 @@ test-clients: test-python
 test-python: setup-test build ## the Python client, and the published one by the same contract
 	@scripts/test-python.sh
 
+test-deploy: build ## images and compose files on a Docker Engine of their own
+	deploy/tests/run.sh $(BIN_DIR)
+
 build: ui ## the static release binaries
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(TARGET)
+
+images: build ## the four container images; needs a Docker Engine, but no registry
+	@scripts/images.sh build $(BIN_DIR)
 
 # Left alone when nothing changed: a new bundle means new binaries.
 UI_SOURCES := $(shell find ui/src ui/build.mjs ui/package-lock.json -type f)
@@ -45,7 +52,7 @@ lint: ui ## formatting, clippy, types, shellcheck; warnings are errors
 	npm --prefix ui run check --silent
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	shellcheck scripts/*.sh .ci/run
+	shellcheck scripts/*.sh deploy/*.sh deploy/tests/*.sh .ci/run
 
 bench: build ## measure every figure and write docs/performance.md
 	@scripts/setup.sh bench

@@ -18,8 +18,11 @@ missing_packages() {
         has shellcheck || echo shellcheck
         # The browser of the tests of the interfaces and of browser-relay.
         { has chromium || has chromium-browser || has google-chrome; } || echo chromium
-        # The engine that log-viewer's tests start for themselves; nothing is left running.
-        { has dockerd && has docker && has iptables; } || echo docker.io iptables
+        # The engine that tests start for themselves (scripts/engine.sh); nothing is left running.
+        { has dockerd && has docker && has iptables && has ip; } || echo docker.io iptables iproute2
+        has docker-compose || echo docker-compose
+        # In front of the interfaces, under a path prefix.
+        { has nginx || [ -x /usr/sbin/nginx ]; } || echo nginx
         # libFuzzer is C++.
         has c++ || echo g++
     fi

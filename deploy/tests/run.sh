@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Runs the tests in this folder with a Docker Engine of their own and images of the binaries given.
+# Usage: deploy/tests/run.sh FOLDER_OF_THE_BINARIES [TEST ...]    a test as for `python -m unittest`
+set -euo pipefail
+
+readonly NO_ENGINE=69
+
+inside() {
+    scripts/images.sh build "$1" 2>&1 | grep '^monlight/' >&2
+    shift
+    cd deploy/tests
+    if [ $# -gt 0 ]; then
+        exec python3 -m unittest --verbose "$@"
+    fi
+    exec python3 -m unittest discover --verbose
+}
+
+main() {
+    local bin_dir=${1:?usage: deploy/tests/run.sh FOLDER_OF_THE_BINARIES [TEST ...]} code=0
+    bin_dir=$(realpath "$bin_dir")
+    shift
+    cd "$(dirname "$0")/../.."
+    scripts/engine.sh deploy/tests/run.sh --inside "$bin_dir" "$@" || code=$?
+    if [ "$code" = "$NO_ENGINE" ] && [ "${CI:-}" != true ]; then
+        printf 'deploy/tests: the containers were NOT tested: there is no Docker Engine here\n' >&2
+        return 0
+    fi
+    return "$code"
+}
+
+if [ "${1:-}" = --inside ]; then
+    shift
+    inside "$@"
+else
+    main "$@"
+fi
