@@ -55,7 +55,7 @@ def copied(value: object, bytes_max: int = 64 * 1024) -> Any:
         ({"a": {1: "b"}}, {"a": {"1": "b"}}),
         (decimal.Decimal("1.10"), "1.10"),
         (datetime.date(2026, 1, 2), "2026-01-02"),
-        (Path("/tmp"), "/tmp"),
+        (Path("/srv"), "/srv"),
         (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (b"\xff", "b'\\xff'"),
         ([10**5000], ["<unprintable int>"]),
