@@ -58,7 +58,7 @@ class Window:
         self._lost: Counter[str] = Counter()
 
     def count(self, name: str, value: Number, labels: GivenLabels) -> bool:
-        """Adds to a sum. True when nothing had been counted before."""
+        """Adds to a sum. True when that is a new one."""
         try:
             return self._count(name, value, tuple(labels.items()) if labels else ())
         except Exception:
@@ -79,7 +79,7 @@ class Window:
                 self._lost["too_many_series"] += 1
                 return False
             self._sums[key] = [value, now]
-            return len(self._sums) == 1
+            return True
 
     def _count_odd(self, name: str, value: Number, labels: object) -> bool:
         try:
