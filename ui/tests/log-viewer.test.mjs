@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { dockerFolder } from './docker-logs.mjs';
 import { HOSTILE, accessibilityFindings, openPage, startBrowser, startService, waitFor } from './harness.mjs';
+import { startNginx } from './nginx.mjs';
 
 let browser;
 before(async () => {
@@ -39,7 +40,7 @@ test('without logs the page says how to make some', () =>
   }));
 
 const SHOP = (docker) => {
-  docker.container('web').print(['INFO started', 'ERROR timeout after 5 s', 'WARNING slow query: orders/4', '{"user":{"id":42},"ok":true}'], {
+  docker.container('web').print(['INFO: started', '[ERROR] timeout after 5 s', '[WARNING] slow query: orders/4', '{"user":{"id":42},"ok":true}'], {
     time: (number) => minutesAgo(60 - number),
   });
   docker.container('db').print(['checkpoint complete', '\u001b[31mFATAL\u001b[0m: too many connections'], { time: (number) => minutesAgo(10 - number) });
@@ -187,3 +188,16 @@ for (const [name, options] of [['a phone', { phone: true }], ['the dark', { them
       assert.deepEqual(await accessibilityFindings(page), []);
     }));
 }
+
+test('it works below a path prefix, behind nginx, live tail included', () =>
+  withPage({ fill: SHOP, entries: 6 }, async ({ service, docker }) => {
+    const nginx = await startNginx('/log-viewer/', service.url);
+    const { page, faults, close } = await openPage(browser, nginx.url, { path: '?container=later&live=1' });
+    await page.getByText('; live').waitFor();
+    docker.container('later').print(['through the proxy']);
+    await waitFor('the line', async () => (await lines(page))[0] === 'through the proxy');
+    assert.ok(page.url().startsWith(nginx.url));
+    assert.deepEqual(faults, []);
+    await close();
+    await nginx.stop();
+  }));

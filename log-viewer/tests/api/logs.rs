@@ -304,7 +304,7 @@ fn what_was_around_an_entry_is_of_its_container() {
     let viewer = start();
     let mut web = viewer.docker().container("web");
     for number in 0..5 {
-        web.stdout(&format!("line {number}"));
+        web.stdout(format!("line {number}"));
     }
     viewer.docker().container("db").stdout("elsewhere");
     viewer.wait_for_entries(6);
