@@ -22,6 +22,8 @@ missing_packages() {
         # The engine that tests start for themselves (scripts/engine.sh); nothing is left running.
         { has dockerd && has docker && has iptables && has ip; } || echo docker.io iptables iproute2
         has docker-compose || echo docker-compose
+        # Its example configuration is tested in front of the containers.
+        { has nginx && has curl && has openssl; } || echo nginx-light curl openssl
         # libFuzzer is C++.
         has c++ || echo g++
     fi
