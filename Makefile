@@ -6,7 +6,7 @@ BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
-.PHONY: help run test test-ui test-deploy fuzz build ui images lint bench setup clean
+.PHONY: help run test test-ui test-clients test-python test-deploy fuzz build ui images screenshots lint bench setup clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,7 @@ run: build ## start the services with a generated development key
 test: setup-test lint build ## check everything; what CI runs
 	cargo test --workspace --locked
 	$(MAKE) --no-print-directory test-ui
+	$(MAKE) --no-print-directory -j2 test-clients
 	$(MAKE) --no-print-directory test-deploy
 	scripts/fuzz.sh 20
 
@@ -25,6 +26,14 @@ fuzz: setup-test ## try the parsers with what nobody thought of, for FOR seconds
 
 test-ui: build ## the web interfaces in a real browser
 	npm --prefix ui test --silent
+
+screenshots: build ## the pictures of the documentation, into docs/images
+	npm --prefix ui run screenshots --silent
+
+test-clients: test-python
+
+test-python: setup-test build ## the Python client, and the published one by the same contract
+	@scripts/test-python.sh
 
 test-deploy: build ## images and compose files on a Docker Engine of their own
 	deploy/tests/run.sh $(BIN_DIR)

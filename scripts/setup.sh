@@ -16,16 +16,18 @@ missing_packages() {
     { has node && has npm; } || echo nodejs npm
     if [ "$step" = test ]; then
         has shellcheck || echo shellcheck
-        python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
         # The browser of the tests of the interfaces and of browser-relay.
         { has chromium || has chromium-browser || has google-chrome; } || echo chromium
         # The engine that tests start for themselves (scripts/engine.sh); nothing is left running.
         { has dockerd && has docker && has iptables && has ip; } || echo docker.io iptables iproute2
         has docker-compose || echo docker-compose
-        # Its example configuration is tested in front of the containers.
-        { has nginx && has curl && has openssl; } || echo nginx-light curl openssl
+        # In front of the containers and of the interfaces, as deploy/nginx.conf.example has it.
+        { { has nginx || [ -x /usr/sbin/nginx ]; } && has curl && has openssl; } || echo nginx curl openssl
         # libFuzzer is C++.
         has c++ || echo g++
+    fi
+    if [ "$step" != build ]; then
+        python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
     fi
     if [ "$step" = bench ]; then
         has wrk || echo wrk
@@ -44,12 +46,12 @@ install_packages() {
 
 # The Python packages of the tests, in a folder of their own; made anew when the list changes.
 install_venv() {
-    local wanted=error-tracker/tests/requirements.txt have=.venv/installed.txt
-    if cmp -s "$wanted" "$have"; then return 0; fi
+    local wanted=(error-tracker/tests/requirements.txt clients/python/requirements.txt) have=.venv/installed.txt
+    if cat "${wanted[@]}" | cmp -s - "$have"; then return 0; fi
     say "setup: Python packages for the tests"
     python3 -m venv .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check --requirement "$wanted"
-    cp "$wanted" "$have"
+    .venv/bin/pip install --quiet --disable-pip-version-check "${wanted[@]/#/--requirement=}"
+    cat "${wanted[@]}" >"$have"
 }
 
 # Node packages, each folder with the scripts that use them.
@@ -71,8 +73,8 @@ main() {
     install_packages "${packages[@]}"
     has cargo || die "please install Rust: https://rustup.rs"
     install_node_packages ui/package-lock.json
+    if [ "$step" != build ]; then install_venv; fi
     if [ "$step" = test ]; then
-        install_venv
         install_node_packages ./*/tests/*/package-lock.json
         has cargo-fuzz || cargo install --quiet --locked cargo-fuzz
     fi

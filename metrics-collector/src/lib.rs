@@ -14,6 +14,7 @@ mod sketch;
 // What is asked, and answered.
 mod answer;
 mod dashboard;
+mod label_list;
 mod question;
 mod totals;
 mod vitals;

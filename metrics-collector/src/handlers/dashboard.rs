@@ -14,13 +14,15 @@ use serde_json::{Map, Value, json};
 use crate::context::Context;
 use crate::dashboard::{Looking, Overview, PerVital, RequestChart, RequestFigures, Top, VitalChart, Vitals};
 use crate::store::cells::{self, Reading, TotalSpans, Wanted};
+use crate::store::pending::{SECONDS_PER_HOUR, SECONDS_PER_MINUTE};
 use crate::store::rollups::Rollup;
 use crate::store::{lists, on_one_state};
 use crate::vitals::Vital;
 use crate::window::{Resolution, Window};
 
-/// The chart of requests has minutes for periods up to this, hours beyond: as many points as a screen has room for.
-const MINUTES_OF_REQUESTS_UP_TO: i64 = 6 * 3600;
+/// The chart of requests has minutes for periods up to this, hours beyond: as many points as a screen has room for. Six hours
+/// touch a minute more.
+const MINUTES_OF_REQUESTS_UP_TO: i64 = 6 * SECONDS_PER_HOUR + SECONDS_PER_MINUTE;
 /// What the Python SDK measures requests in.
 const LATENCY_UNIT: &str = "s";
 

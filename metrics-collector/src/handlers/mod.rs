@@ -2,6 +2,7 @@
 
 pub(crate) mod dashboard;
 pub(crate) mod health;
+pub(crate) mod labels;
 pub(crate) mod names;
 pub(crate) mod projects;
 pub(crate) mod questions;

@@ -43,6 +43,10 @@ fn requests_have_rate_errors_and_latency() {
             );
         }
         assert_eq!(collector.client().post_json("/api/metrics", &json!(points)).status, 202);
+        for (period, resolution) in [("6h", "minute"), ("7h", "hour")] {
+            let dashboard = collector.get(&format!("/api/dashboard?period={period}"));
+            assert_eq!(dashboard["requests"]["resolution"], resolution, "{period}");
+        }
         let dashboard = collector.get("/api/dashboard?period=24h&project=shop");
         assert_eq!(dashboard["summary"], json!({"total_datapoints": 400, "distinct_metrics": 2}));
         assert_eq!(

@@ -1,21 +1,18 @@
-import { get } from '../shared/api';
-import { useAnswer } from '../shared/answer';
+// The interface of error-tracker.
 import { mount } from '../shared/mount';
 import { Shell } from '../shared/shell';
-import { TroubleLine } from '../shared/trouble';
+import { usePath } from '../shared/url';
+import { ErrorPage } from './detail';
+import { List } from './list';
+import './style.css';
 
-function Newest() {
-  const { value, trouble, retryAt, reload } = useAnswer((signal) => get<unknown>('api/errors', {}, signal), []);
-  return (
-    <>
-      <TroubleLine trouble={trouble} retryAt={retryAt} onRetry={reload} />
-      <pre>{JSON.stringify(value, null, 2)}</pre>
-    </>
-  );
+function Page() {
+  const id = /^errors\/(\d+)$/.exec(usePath())?.[1];
+  return id ? <ErrorPage id={id} /> : <List />;
 }
 
 mount(
   <Shell name="Errors">
-    <Newest />
+    <Page />
   </Shell>,
 );

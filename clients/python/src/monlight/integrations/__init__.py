@@ -1,0 +1,1 @@
+"""One module per framework; each is imported by those who use it."""

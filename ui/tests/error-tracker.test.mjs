@@ -1,0 +1,279 @@
+// error-tracker's interface, as people use it.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { HOSTILE, accessibilityFindings, openPage, startBrowser, startService } from './harness.mjs';
+import { startNginx } from './nginx.mjs';
+
+let browser;
+before(async () => {
+  browser = await startBrowser();
+});
+after(() => browser.close());
+
+const PYTHON = `Traceback (most recent call last):
+  File "/usr/lib/python3.11/site-packages/starlette/routing.py", line 732, in handle
+    await route.handle(scope, receive, send)
+  File "/app/pay.py", line 12, in pay
+    order = orders[order_id]
+            ~~~~~~^^^^^^^^^^
+KeyError: 42`;
+
+function example(name, more = {}) {
+  return {
+    project: 'shop',
+    exception_type: 'KeyError',
+    message: `no order ${name}`,
+    traceback: PYTHON.replace('line 12', `line ${10 + name.length}`).replace('/app/pay', `/app/${name}`),
+    ...more,
+  };
+}
+
+async function withPage(run, options = {}) {
+  const service = await startService('error-tracker');
+  const report = (body) => service.call('POST', 'api/errors', body);
+  if (options.reports) for (const body of options.reports) await report(body);
+  const opened = await openPage(browser, service.url, options);
+  await run({ ...opened, service, report });
+  assert.deepEqual(opened.faults, []);
+  await opened.close();
+  await service.stop();
+}
+
+const titles = (page) => page.locator('.errors .title').allTextContents();
+const messages = (page) => page.locator('.errors .message').allTextContents();
+
+test('without errors the page shows how to report one', () =>
+  withPage(async ({ page, report }) => {
+    await page.getByRole('heading', { name: 'No errors yet' }).waitFor();
+    await page.getByText('curl -X POST').waitFor();
+    await report(example('first'));
+    await page.getByRole('button', { name: 'Refresh' }).click();
+    await page.getByRole('link', { name: 'KeyError' }).waitFor();
+  }));
+
+
+test('the list is filtered, sorted and paged, and a link shows the same', () =>
+  withPage(
+    async ({ page, service }) => {
+      await page.getByText('4 errors').waitFor();
+      assert.deepEqual(await messages(page), ['gone away', 'no order c', 'no order b', 'no order a']);
+      await page.getByRole('button', { name: 'Count' }).click();
+      await page.waitForURL(/sort=count/);
+      await page.locator('tbody tr').first().getByText('no order b').waitFor();
+
+      await page.getByLabel('Search').fill('ORDER');
+      await page.getByText('3 errors').waitFor();
+      await page.getByLabel('Project').selectOption('shop');
+      await page.getByText('2 errors').waitFor();
+      await page.getByLabel('Environment').fill('staging');
+      await page.getByLabel('Environment').press('Tab');
+      await page.getByText('One error').waitFor();
+      assert.deepEqual(await messages(page), ['no order b']);
+
+      const link = page.url();
+      assert.match(link, /sort=count/);
+      await page.goto(service.url);
+      await page.getByText('4 errors').waitFor();
+      await page.goto(link);
+      await page.getByText('One error').waitFor();
+      assert.equal(await page.getByLabel('Search').inputValue(), 'ORDER');
+      await page.getByLabel('Source').selectOption('browser');
+      await page.getByText('No error matches').waitFor();
+      await page.goBack();
+      await page.getByText('One error').waitFor();
+      // A range as the original's links have it.
+      await page.goto(`${service.url}?time=7d&source=browser&resolved=all`);
+      await page.getByText('One error').waitFor();
+      assert.deepEqual(await messages(page), ['gone away']);
+    },
+    {
+      reports: [
+        example('a', { project: 'other' }),
+        example('b', { environment: 'staging' }),
+        example('b', { environment: 'staging' }),
+        example('c'),
+        example('x', { exception_type: 'TypeError', message: 'gone away', request_method: 'BROWSER' }),
+      ],
+    },
+  ));
+
+test('many errors are chosen and resolved together', () =>
+  withPage(
+    async ({ page }) => {
+      await page.getByText('3 errors').waitFor();
+      await page.getByLabel('Choose all open errors of this page').check();
+      await page.getByLabel('Choose KeyError').first().uncheck();
+      await page.getByRole('button', { name: 'Resolve 2' }).click();
+      await page.getByText('2 errors are resolved.').waitFor();
+      await page.getByText('One error').waitFor();
+      assert.deepEqual(await messages(page), ['no order c']);
+      await page.getByLabel('Status').selectOption('true');
+      await page.getByText('2 errors').first().waitFor();
+    },
+    { reports: ['a', 'b', 'c'].map((name) => example(name)) },
+  ));
+
+test('an error shows where it happened and with what; it is resolved and opened again', () =>
+  withPage(
+    async ({ page, service }) => {
+      await page.getByRole('link', { name: 'KeyError' }).click();
+      await page.waitForURL(/errors\/1$/);
+      await page.getByRole('heading', { name: 'KeyError' }).waitFor();
+      const frames = page.locator('.frames li');
+      assert.equal(await frames.count(), 2);
+      assert.match(await frames.last().textContent(), /pay.*\/app\/pay\.py:13.*order = orders\[order_id\]/s);
+      await page.getByRole('button', { name: 'Raw' }).click();
+      await page.getByText('Traceback (most recent call last)').waitFor();
+      await page.getByText('POST https://shop.example/pay').waitFor();
+      await page.getByText('"cart"').waitFor();
+      await page.getByText('user-7').waitFor();
+      await page.getByRole('group', { name: 'Occurrence' }).getByRole('button').nth(1).click();
+      await page.getByText('user-6').waitFor();
+
+      await page.getByRole('button', { name: 'Resolve' }).click();
+      await page.getByText('resolved', { exact: true }).waitFor();
+      // A link in a mail leads here.
+      await page.goto(`${service.url}errors/1`);
+      await page.getByRole('button', { name: 'Reopen' }).click();
+      await page.getByRole('button', { name: 'Resolve' }).waitFor();
+      await page.getByRole('link', { name: 's-1' }).click();
+      await page.waitForURL(/session_id=s-1/);
+      await page.getByText('One error').waitFor();
+      await page.goto(`${service.url}errors/99`);
+      await page.getByText('There is no error 99').waitFor();
+    },
+    {
+      reports: ['user-6', 'user-7'].map((user) =>
+        example('pay', {
+          request_url: 'https://shop.example/pay',
+          request_method: 'POST',
+          request_headers: { accept: '*/*' },
+          user_id: user,
+          extra: { session_id: 's-1', cart: [1, 2] },
+        }),
+      ),
+    },
+  ));
+
+test('an error is copied as text', () =>
+  withPage(
+    async ({ page }) => {
+      await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+      await page.getByRole('button', { name: 'Copy as text' }).click();
+      await page.getByText('Copied.').waitFor();
+      const text = await page.evaluate(() => navigator.clipboard.readText());
+      assert.match(text, /^KeyError: no order pay\nproject shop, prod; seen 1 times/);
+      assert.match(text, /\/errors\/1\n\nTraceback/);
+    },
+    { reports: [example('pay')], path: 'errors/1' },
+  ));
+
+test('frames of browsers with the source around them', () =>
+  withPage(
+    async ({ page }) => {
+      const frames = page.locator('.frames li');
+      await frames.first().waitFor();
+      assert.equal(await frames.count(), 2);
+      assert.match(await frames.first().textContent(), /pay.*src\/pay\.ts:3:9/);
+      assert.equal((await page.locator('.source .here').textContent()).trim(), 'throw new TypeError(order)');
+    },
+    {
+      reports: [
+        example('x', {
+          exception_type: 'TypeError',
+          request_method: 'BROWSER',
+          traceback: 'TypeError: x\n    at pay (src/pay.ts:3:9)\n    at https://shop.example/app.js:1:20',
+          extra: {
+            sources: [{ source: 'src/pay.ts', line: 3, column: 9, first_line: 2, lines: ['{', '  throw new TypeError(order)', '}'] }],
+          },
+        }),
+      ],
+      path: 'errors/1',
+    },
+  ));
+
+test('hostile text is only ever shown', async () => {
+  const hostile = HOSTILE.map((text, number) => ({
+    project: text.slice(0, 25),
+    exception_type: text.slice(0, 50),
+    message: text + 'x'.repeat(number === 0 ? 200_000 : 0),
+    traceback: `  File "${text}", line ${number + 1}, in ${text}\n    ${text}\n${text}@${text}:1:2\n    at ${text} (${text}:3:4)`,
+    environment: text.slice(0, 20),
+    request_url: text,
+    request_method: text,
+    request_headers: { [text]: text },
+    user_id: text,
+    extra: { session_id: text, sources: [{ source: text, line: 1, lines: [text] }] },
+  }));
+  await withPage(
+    async ({ page, service }) => {
+      await page.getByText(`${hostile.length} errors`).waitFor();
+      const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.equal(width[0], width[1], 'the list is as wide as the window');
+      for (let id = 1; id <= hostile.length; id++) {
+        await page.goto(`${service.url}errors/${id}`);
+        await page.getByRole('heading', { level: 1 }).waitFor();
+        const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+        assert.equal(width[0], width[1], `error ${id} is as wide as the window`);
+      }
+      assert.equal(await page.locator('#app script, #app img, #app iframe').count(), 0);
+    },
+    { reports: hostile },
+  );
+});
+
+test('it works with the keyboard alone', () =>
+  withPage(
+    async ({ page }) => {
+      await page.getByText('One error').waitFor();
+      await page.keyboard.press('Tab');
+      assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Skip to content');
+      await page.keyboard.press('Enter');
+      assert.equal(await page.evaluate(() => document.activeElement.id), 'content');
+      for (let steps = 0; steps < 30; steps++) {
+        await page.keyboard.press('Tab');
+        if (await page.evaluate(() => document.activeElement.matches('a.title'))) break;
+      }
+      const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+      assert.equal(outline, 'solid');
+      await page.keyboard.press('Enter');
+      await page.waitForURL(/errors\/1$/);
+    },
+    { reports: [example('a')] },
+  ));
+
+for (const [name, options] of [['a phone', { phone: true }], ['the dark', { theme: 'dark' }]]) {
+  test(`on ${name} everything fits, and axe finds nothing serious`, () =>
+    withPage(
+      async ({ page, service }) => {
+        await page.getByText('2 errors').waitFor();
+        for (const path of ['', 'errors/1']) {
+          await page.goto(service.url + path);
+          await page.getByText('no order').first().waitFor();
+          const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+          assert.equal(width[0], width[1], path);
+          assert.deepEqual(await accessibilityFindings(page), [], path);
+        }
+      },
+      { ...options, reports: [example('a'), example('b', { environment: 'staging' })] },
+    ));
+}
+
+test('it works below a path prefix, behind nginx', async () => {
+  const service = await startService('error-tracker');
+  await service.call('POST', 'api/errors', example('a'));
+  const nginx = await startNginx('/error-tracker/', service.url);
+  const { page, faults, close } = await openPage(browser, nginx.url);
+  await page.getByRole('link', { name: 'KeyError' }).click();
+  await page.waitForURL(`${nginx.url}errors/1`);
+  await page.reload();
+  await page.getByRole('button', { name: 'Resolve' }).click();
+  await page.getByText('resolved', { exact: true }).waitFor();
+  await page.getByRole('link', { name: 'All errors' }).click();
+  await page.waitForURL(nginx.url);
+  await page.getByText('No errors yet').waitFor();
+  assert.deepEqual(faults, []);
+  await close();
+  await nginx.stop();
+  await service.stop();
+});
