@@ -6,7 +6,7 @@ BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
-.PHONY: help run test test-ui test-clients test-python test-deploy fuzz build ui images lint bench setup clean
+.PHONY: help run test test-ui test-clients test-python test-deploy fuzz build ui images screenshots lint bench setup clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ fuzz: setup-test ## try the parsers with what nobody thought of, for FOR seconds
 
 test-ui: build ## the web interfaces in a real browser
 	npm --prefix ui test --silent
+
+screenshots: build ## the pictures of the documentation, into docs/images
+	npm --prefix ui run screenshots --silent
 
 test-clients: test-python
 

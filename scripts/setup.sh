@@ -21,8 +21,8 @@ missing_packages() {
         # The engine that tests start for themselves (scripts/engine.sh); nothing is left running.
         { has dockerd && has docker && has iptables && has ip; } || echo docker.io iptables iproute2
         has docker-compose || echo docker-compose
-        # In front of the interfaces, under a path prefix.
-        { has nginx || [ -x /usr/sbin/nginx ]; } || echo nginx
+        # In front of the containers and of the interfaces, as deploy/nginx.conf.example has it.
+        { { has nginx || [ -x /usr/sbin/nginx ]; } && has curl && has openssl; } || echo nginx curl openssl
         # libFuzzer is C++.
         has c++ || echo g++
     fi

@@ -1,4 +1,4 @@
-//! Measures what the clients cost applications: `make bench`. The scripts know how; each prints lines of a figure's name, its
+//! Measures what the clients cost applications, and how soon the interfaces are there: `make bench`. The scripts know how; each prints lines of a figure's name, its
 //! goal, what was measured and whether that is met, separated by tabs.
 
 use std::path::{Path, PathBuf};
@@ -8,6 +8,15 @@ use common::testing::figures::Table;
 
 fn main() {
     python();
+    interfaces();
+}
+
+fn interfaces() {
+    let mut command = Command::new("node");
+    command.arg("bench/figures.mjs").current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui"));
+    let note = "Chromium without a window, on the same machine as the service; paints are the middle of seven, from the start of the \
+                response until the first rows or charts are drawn.";
+    table(&mut command).write("ui", note);
 }
 
 fn python() {

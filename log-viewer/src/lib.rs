@@ -11,6 +11,7 @@ mod trace;
 
 // What is asked.
 mod filter;
+mod histogram;
 mod pattern;
 mod search;
 

@@ -6,12 +6,14 @@ use common::http::router::Route;
 use common::ui;
 
 use crate::context::Context;
-use crate::handlers::{containers, export, health, logs, metrics, stats, tail};
+use crate::handlers::{containers, export, health, histogram, logs, metrics, stats, tail};
 
 /// The table; order does not matter.
 pub(crate) const ROUTES: &[Route<Context>] = &[
     Route::new(Get, "/api/logs", Key, logs::list),
     Route::new(Get, "/api/logs/{id}", Key, logs::show),
+    Route::new(Get, "/api/logs/{id}/around", Key, logs::around),
+    Route::new(Get, "/api/logs/histogram", Key, histogram::show),
     Route::new(Get, "/api/logs/export", Key, export::start),
     Route::new(Get, "/api/containers", Key, containers::list),
     Route::new(Get, "/api/logs/containers", Key, containers::list),

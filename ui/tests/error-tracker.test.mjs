@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { HOSTILE, accessibilityFindings, openPage, startBrowser, startService } from './harness.mjs';
+import { startNginx } from './nginx.mjs';
 
 let browser;
 before(async () => {
@@ -257,3 +258,22 @@ for (const [name, options] of [['a phone', { phone: true }], ['the dark', { them
       { ...options, reports: [example('a'), example('b', { environment: 'staging' })] },
     ));
 }
+
+test('it works below a path prefix, behind nginx', async () => {
+  const service = await startService('error-tracker');
+  await service.call('POST', 'api/errors', example('a'));
+  const nginx = await startNginx('/error-tracker/', service.url);
+  const { page, faults, close } = await openPage(browser, nginx.url);
+  await page.getByRole('link', { name: 'KeyError' }).click();
+  await page.waitForURL(`${nginx.url}errors/1`);
+  await page.reload();
+  await page.getByRole('button', { name: 'Resolve' }).click();
+  await page.getByText('resolved', { exact: true }).waitFor();
+  await page.getByRole('link', { name: 'All errors' }).click();
+  await page.waitForURL(nginx.url);
+  await page.getByText('No errors yet').waitFor();
+  assert.deepEqual(faults, []);
+  await close();
+  await nginx.stop();
+  await service.stop();
+});

@@ -62,3 +62,20 @@ def test_the_settings_are_all_of_them() -> None:
     clients = (monlight.ErrorClient, monlight.MetricsClient)
     real = {name for client in clients for name in inspect.signature(client).parameters}
     assert documented - {"argument"} == real
+
+
+def test_the_examples_are_typed(tmp_path: Path) -> None:
+    files = []
+    for number, example in enumerate(EXAMPLES.values()):
+        files.append(tmp_path / f"example_{number}.py")
+        files[-1].write_text(example)
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        f"--config-file={HERE.parent}/pyproject.toml",
+        *map(str, files),
+    ]
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -292,3 +292,36 @@ def test_a_filter_that_raises_is_no_trouble(httpx_mock: HTTPXMock) -> None:
         delivered(client)
     finally:
         logger.removeFilter(fail)
+
+
+def test_a_mistake_of_ours_does_not_end_the_thread(httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch) -> None:
+    httpx_mock.add_response(status_code=201)
+    settle = sender.Sender._settle
+    mistakes = [RuntimeError("ours"), RuntimeError("again")]
+
+    def mistaken(self: sender.Sender, parcel: delivery.Parcel, outcome: delivery.Outcome) -> None:
+        if mistakes:
+            raise mistakes.pop()
+        settle(self, parcel, outcome)
+
+    monkeypatch.setattr(sender.Sender, "_settle", mistaken)
+    client = ErrorClient(URL, "k")
+    client.report_error_sync(ValueError())
+    delivered(client)
+    assert mistakes == []
+
+
+def test_metrics_go_on_when_threads_were_short(httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    httpx_mock.add_response(status_code=202)
+    client = MetricsClient(URL, "k", flush_interval=0.01)
+    with monkeypatch.context() as short:
+        short.setattr("threading.Thread.start", fail)
+        client.start()
+        client.counter("a")
+        client.counter("a")
+    client.counter("b")
+    delivered(client, 2)
+    client.shutdown()

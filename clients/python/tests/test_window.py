@@ -167,6 +167,8 @@ def test_a_sum_that_is_too_large_is_lost_alone() -> None:
         ({"a": None, "b": "c"}, {"b": "c"}),
         ({"": "empty"}, None),
         ({"a": "\ud800"}, {"a": "?"}),
+        ({"\ud800": "first", "?": "second"}, {"?": "second"}),
+        ({"a": 2**63 - 1, "b": 10**20}, {"a": 2**63 - 1, "b": "100000000000000000000"}),
         ({"a": float("nan")}, {"a": "nan"}),
         ({"a": "x" * 2000}, {"a": "x" * 482 + "\n[1036 characters left out]\n" + "x" * 482}),
         ({}, None),

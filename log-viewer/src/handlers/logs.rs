@@ -5,6 +5,7 @@ use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::context::Context;
 use crate::entry::Entry;
@@ -13,6 +14,9 @@ use crate::store::{self, Listed, Page};
 
 /// The messages of a list together; each may have its part of it.
 const LIST_BYTES_MAX: usize = 2 << 20;
+/// Entries before and after the one that is looked at.
+const AROUND_DEFAULT: i64 = 50;
+const AROUND_MAX: i64 = 250;
 /// An entry as it is shown.
 #[derive(Serialize)]
 pub(crate) struct EntryView<'a> {
@@ -78,6 +82,16 @@ fn view<'a>(filter: &Filter, page: &'a Page) -> PageView<'a> {
         next: page.next.as_ref().map(Place::to_string),
         search_mode: page.mode.map(store::Mode::name),
     }
+}
+
+/// `GET /api/logs/{id}/around`: what its container wrote before and after it, the newest first.
+pub(crate) fn around(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
+    let each_side = request.query().page(AROUND_DEFAULT, AROUND_MAX)?.limit as usize;
+    let bytes_max = LIST_BYTES_MAX / (2 * each_side + 1);
+    let entries = store::around(ctx.reader()?, request.id, each_side, bytes_max)?;
+    let entries = entries.ok_or_else(|| ApiError::not_found("Log entry not found"))?;
+    let logs: Vec<_> = entries.iter().map(EntryView::listed).collect();
+    Ok(Response::json(200, &json!({"logs": logs, "limit": each_side})).into())
 }
 
 /// `GET /api/logs/{id}`

@@ -3,6 +3,7 @@
 pub(crate) mod containers;
 pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod histogram;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod stats;

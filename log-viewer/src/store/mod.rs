@@ -2,11 +2,13 @@
 //! their words, [`counts`] know how many there are; [`lists`] and [`search`] read pages, [`stretch`] reads onwards.
 
 mod append;
+mod around;
 mod chapters;
 mod counts;
 mod cursors;
 #[cfg(test)]
 mod figures;
+mod histogram;
 mod lists;
 mod rows;
 mod search;
@@ -19,8 +21,10 @@ use common::db::Migration;
 use rusqlite::Connection;
 
 pub(crate) use append::{Batch, append, id_span, max_id};
+pub(crate) use around::around;
 pub(crate) use counts::{containers, health, newest_times, stats};
 pub(crate) use cursors::{cursors, forget_cursors};
+pub(crate) use histogram::histogram;
 pub(crate) use lists::{Page, page};
 pub(crate) use rows::{Listed, entry};
 pub(crate) use search::Mode;

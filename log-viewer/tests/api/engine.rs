@@ -6,54 +6,40 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use common::testing::{Service, TempDir, skip, wait_for};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{KEY, message, start_service, target};
 
-/// Whether a program is on this machine.
-fn has(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-}
-
 /// An engine with folders of its own, which touches no other.
 struct Engine {
     folder: TempDir,
-    daemon: Child,
+    /// `scripts/engine.sh`, which ends with its input.
+    script: Child,
 }
 
 impl Engine {
     /// None where there is none, or where it cannot work; says so, and fails where it must not be missing.
     fn start() -> Option<Self> {
-        if !rustix::process::getuid().is_root() || !["dockerd", "docker"].into_iter().all(has) {
-            skip("a real Docker Engine was NOT tested: it needs root, and docker.io (scripts/setup.sh test)");
-            return None;
-        }
+        const UNAVAILABLE: i32 = 69;
         let folder = TempDir::new();
-        let path = |name: &str| folder.path().join(name);
-        let log = fs::File::create(path("dockerd.log")).unwrap();
-        // No network: the containers here need none, and the machine's firewall is not ours.
-        let daemon = Command::new("dockerd")
-            .args(["--iptables=false", "--ip6tables=false", "--bridge=none"])
-            .arg(format!("--host=unix://{}", path("docker.sock").display()))
-            .arg("--data-root")
-            .arg(path("data"))
-            .arg("--exec-root")
-            .arg(path("exec"))
-            .arg("--pidfile")
-            .arg(path("docker.pid"))
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/engine.sh");
+        let script = Command::new(script)
+            .arg("cat")
+            .env("ENGINE_FOLDER", folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let mut engine = Self { folder, daemon };
-        wait_for("the engine", || {
-            if let Some(status) = engine.daemon.try_wait().unwrap() {
-                panic!("dockerd ended with {status}:\n{}", fs::read_to_string(engine.path("dockerd.log")).unwrap());
-            }
-            engine.run(&["info"]).status.success().then_some(())
+        let mut engine = Self { folder, script };
+        let is_there = wait_for("the engine", || match engine.script.try_wait().unwrap() {
+            None => engine.run(&["version"]).status.success().then_some(true),
+            Some(status) if status.code() == Some(UNAVAILABLE) => Some(false),
+            Some(status) => panic!("scripts/engine.sh ended with {status}"),
         });
-        Some(engine)
+        if !is_there {
+            skip("a real Docker Engine was NOT tested: it needs root, and docker.io (scripts/setup.sh test)");
+        }
+        is_there.then_some(engine)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -109,21 +95,9 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let containers = String::from_utf8_lossy(&self.run(&["ps", "--all", "--quiet"]).stdout).into_owned();
-        for container in containers.lines() {
-            self.run(&["rm", "--force", container]);
-        }
-        if let Some(pid) = i32::try_from(self.daemon.id()).ok().and_then(Pid::from_raw) {
-            // It may have ended already.
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        let _ = self.daemon.wait();
-        // What it left mounted would keep its folder from being removed.
-        let root = self.folder.path().to_str().unwrap_or_default();
-        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-        for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|mount| mount.starts_with(root)) {
-            let _ = Command::new("umount").args(["--lazy", mount]).status();
-        }
+        drop(self.script.stdin.take());
+        // Only this process could have ended it before.
+        let _ = self.script.wait();
     }
 }
 

@@ -298,3 +298,19 @@ fn requests_are_limited_when_they_are_to_be() {
     assert_eq!((answer.status, answer.detail().as_str()), (429, "Rate limit exceeded"));
     assert!(answer.headers["retry-after"].parse::<u32>().unwrap() > 0);
 }
+
+#[test]
+fn what_was_around_an_entry_is_of_its_container() {
+    let viewer = start();
+    let mut web = viewer.docker().container("web");
+    for number in 0..5 {
+        web.stdout(format!("line {number}"));
+    }
+    viewer.docker().container("db").stdout("elsewhere");
+    viewer.wait_for_entries(6);
+    let middle = viewer.logs(&[("contains", "line 2")])[0]["id"].clone();
+    let around = viewer.ask(&format!("/api/logs/{middle}/around"), &[("limit", "1")]);
+    let messages: Vec<_> = around["logs"].as_array().unwrap().iter().map(|entry| &entry["message"]).collect();
+    assert_eq!(messages, ["line 3", "line 2", "line 1"]);
+    assert_eq!(viewer.client().get("/api/logs/999/around").status, 404);
+}

@@ -1,4 +1,4 @@
-//! `GET /api/stats`, `/api/containers`, and their other spellings.
+//! `GET /api/stats`, `/api/containers`, their other spellings, and `/api/logs/histogram`.
 
 use serde_json::json;
 
@@ -61,4 +61,27 @@ fn metrics_tell_about_the_service_itself() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
     }
+}
+
+#[test]
+fn a_histogram_has_every_entry_once() {
+    let viewer = start();
+    let empty = json!({"from": null, "to": null, "bucket_seconds": null, "buckets": []});
+    assert_eq!(viewer.ask("/api/logs/histogram", &[]), empty);
+    let mut web = viewer.docker().container("web");
+    for line in ["[ERROR] 1", "2", "3"] {
+        web.stdout(line);
+    }
+    viewer.docker().container("db").stdout("4");
+    viewer.wait_for_entries(4);
+    let counted = |parameters: &[(&str, &str)]| {
+        let histogram = viewer.ask("/api/logs/histogram", parameters);
+        let buckets = histogram["buckets"].as_array().unwrap().clone();
+        let count = |level: &str| buckets.iter().filter_map(|bucket| bucket["counts"][level].as_i64()).sum::<i64>();
+        (count("ERROR"), count("INFO"))
+    };
+    assert_eq!(counted(&[]), (1, 3));
+    assert_eq!(counted(&[("container", "web")]), (1, 2));
+    assert_eq!(counted(&[("since", "2020-01-01"), ("level", "error")]), (1, 0));
+    assert_eq!(viewer.ask("/api/logs/histogram", &[("container", "nobody")]), empty);
 }

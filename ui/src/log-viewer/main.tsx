@@ -1,21 +1,11 @@
-import { get } from '../shared/api';
-import { useAnswer } from '../shared/answer';
+// The interface of log-viewer.
 import { mount } from '../shared/mount';
 import { Shell } from '../shared/shell';
-import { TroubleLine } from '../shared/trouble';
-
-function Newest() {
-  const { value, trouble, retryAt, reload } = useAnswer((signal) => get<unknown>('api/logs', {}, signal), []);
-  return (
-    <>
-      <TroubleLine trouble={trouble} retryAt={retryAt} onRetry={reload} />
-      <pre>{JSON.stringify(value, null, 2)}</pre>
-    </>
-  );
-}
+import './style.css';
+import { LogView } from './view';
 
 mount(
   <Shell name="Logs">
-    <Newest />
+    <LogView />
   </Shell>,
 );

@@ -1,4 +1,5 @@
 // What is looked at: project, time, how often it is asked for anew.
+import { lazily } from '../shared/lazily';
 import { RangePicker } from '../shared/time';
 import { PERIODS, REFRESHES, type Changes, type Stretch, type View, stretchSeconds, zoomTo } from './view';
 
@@ -100,8 +101,8 @@ export function moved(view: View, kind: Move, now = Math.ceil(Date.now() / 1000)
   }
 }
 
-const time = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const time = lazily(() => new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' }));
 
 export function stretchInWords({ from, to }: Stretch): string {
-  return time.formatRange(from * 1000, to * 1000);
+  return time().formatRange(from * 1000, to * 1000);
 }

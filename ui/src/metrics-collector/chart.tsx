@@ -1,8 +1,9 @@
 // A chart over time: the cursor is shared by all charts of a page, dragging zooms, and the keyboard does both.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { lazily } from '../shared/lazily';
 import { colour, onThemeChange } from './colour';
 import type { Format } from './figures';
 import type { Lines } from './lines';
@@ -15,6 +16,7 @@ const DRAG_PIXELS_MIN = 5;
 /** Less than this holds no more than one bucket. */
 const ZOOM_SECONDS_MIN = 120;
 const AXIS_PIXELS = 62;
+const DAY_SECONDS = 86_400;
 
 /** How a line looks; what comes first is drawn first. */
 export interface Look {
@@ -49,7 +51,7 @@ export function Chart(props: ChartProps) {
   const [spoken, setSpoken] = useState('');
   const shape = data.lines.map(({ name }, index) => `${name}\n${looks[index]?.colour}`).join('\n\n');
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!place.current) return undefined;
     const chart = new uPlot(optionsOf(newest, setCursor, place.current.clientWidth), valuesOf(data), place.current);
     plot.current = chart;
@@ -67,8 +69,8 @@ export function Chart(props: ChartProps) {
     };
   }, [shape]);
 
-  useEffect(() => {
-    plot.current?.setData(valuesOf(data));
+  useLayoutEffect(() => {
+    if (plot.current?.data[0] !== data.times) plot.current?.setData(valuesOf(data));
   }, [data, shape]);
 
   const at = cursor ?? lastWithValue(data, looks);
@@ -111,8 +113,18 @@ function Legend(props: { data: Lines; looks: readonly Look[]; format: Format; at
           <bdi>{looks[index]?.words ?? name}</bdi> <b>{format(values[looks[index]?.isMark ? 0 : at])}</b>
         </span>
       ))}
-      <span class="faint">{isAtCursor && time !== undefined ? timeInWords(time) : 'newest'}</span>
+      <span class="faint">{isAtCursor && time !== undefined ? <Moment second={time} data={data} /> : 'newest'}</span>
     </div>
+  );
+}
+
+/** When a bucket begins; in UTC on hover. */
+export function Moment({ second, data }: { second: number; data: Lines }) {
+  const utc = new Date(second * 1000).toISOString();
+  return (
+    <time dateTime={utc} title={utc.replace('T', ' ').replace('.000Z', ' UTC')}>
+      {timeInWords(second, data)}
+    </time>
   );
 }
 
@@ -142,7 +154,7 @@ function optionsOf(newest: { current: ChartProps }, onCursor: (place: number | n
     width: width || 300,
     height,
     legend: { show: false },
-    padding: [10, 12, null, null],
+    padding: [10, 22, null, null],
     scales: {
       x: { range: () => [newest.current.data.from, newest.current.data.to] },
       y: { range: (_, min, max) => heightOf(min, max) },
@@ -209,25 +221,26 @@ function heightOf(min: number | null, max: number | null): [number, number] {
   return [low - room, high + room];
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-const both = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const clock = lazily(() => new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' }));
+const day = lazily(() => new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' }));
+const both = lazily(() => new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' }));
 
 /** The day where it changes, else the time. */
 function timesOf(_: uPlot, splits: number[]): string[] {
   let before = '';
   return splits.map((second, index) => {
     const time = new Date(second * 1000);
-    const today = day.format(time);
+    const today = day().format(time);
     const isNew = today !== before;
     before = today;
     const isMidnight = time.getHours() === 0 && time.getMinutes() === 0;
-    return isMidnight || (isNew && index > 0) ? today : clock.format(time);
+    return isMidnight || (isNew && index > 0) ? today : clock().format(time);
   });
 }
 
-export function timeInWords(second: number): string {
-  return both.format(second * 1000);
+/** With the day where a chart has several. */
+function timeInWords(second: number, { from, to }: Lines): string {
+  return (to - from > DAY_SECONDS ? both : clock)().format(second * 1000);
 }
 
 function zoomToSelection(plot: uPlot, { onZoom }: ChartProps): void {
@@ -261,7 +274,7 @@ function steer(event: KeyboardEvent, plot: uPlot, props: ChartProps): string | u
     else plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     plot.setCursor({ left, top: plot.over.clientHeight / 2 });
     const words = data.lines.map(({ name, values }, line) => `${looks[line]?.words ?? name} ${format(values[place])}`);
-    return `${timeInWords(time)}: ${words.join(', ')}`;
+    return `${timeInWords(time, data)}: ${words.join(', ')}`;
   }
   if (event.key === 'Enter' && plot.select.width > 0) {
     event.preventDefault();

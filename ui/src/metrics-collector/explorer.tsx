@@ -44,6 +44,8 @@ interface ExplorerProps {
   view: View;
   change: (changes: Changes, replace?: boolean) => void;
   metrics: readonly Metric[];
+  /** What the page says already of what is wrong. */
+  said: string | undefined;
   /** Goes up when the viewer asks for newer values. */
   turn: number;
   onLoading: (isLoading: boolean) => void;
@@ -73,7 +75,7 @@ function metricOf({ metric, type }: View, metrics: readonly Metric[]): Metric {
 }
 
 function Explored(props: ExplorerProps & { chosen: Metric }) {
-  const { view, change, chosen, turn, onLoading } = props;
+  const { view, change, chosen, said, turn, onLoading } = props;
   const of = { name: chosen.name, type: chosen.type, project: view.project };
   const labels = useAnswer((signal) => labelsOf(of, signal), [JSON.stringify(of), turn]);
   const { agg, choices } = aggOf(view, chosen.type);
@@ -101,7 +103,9 @@ function Explored(props: ExplorerProps & { chosen: Metric }) {
         </label>
         {labels.value && <LabelBar labels={labels.value} view={view} change={change} />}
       </div>
-      <TroubleLine trouble={trouble.trouble} retryAt={trouble.retryAt} onRetry={trouble.reload} />
+      {trouble.trouble?.message !== said && (
+        <TroubleLine trouble={trouble.trouble} retryAt={trouble.retryAt} onRetry={trouble.reload} />
+      )}
       {answer.value && (
         <LinesShown
           data={answer.value}
@@ -190,8 +194,8 @@ function LinesShown(props: { data: Lines; title: string; format: Format; view: V
         looks={looks}
         drawn={new Set(drawn.map(({ name }) => name))}
         format={format}
-        place={at?.place ?? data.times.length - 1}
-        time={at?.isAtCursor ? data.times[at.place] : undefined}
+        place={at?.isAtCursor ? at.place : undefined}
+        data={data}
         onDraw={(name, isDrawn) => setChosen(new Map(chosen).set(name, isDrawn))}
       />
     </>

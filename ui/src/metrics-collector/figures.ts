@@ -1,18 +1,19 @@
 // Numbers as people read them: few digits, and the unit that the name of a metric tells.
+import { lazily } from '../shared/lazily';
 
 export type Format = (value: number | null | undefined) => string;
 
 const NOTHING = '–';
 
-const plain = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 4 });
-const compact = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 4, notation: 'compact' });
-const whole = new Intl.NumberFormat();
+const plain = lazily(() => new Intl.NumberFormat(undefined, { maximumSignificantDigits: 4 }));
+const compact = lazily(() => new Intl.NumberFormat(undefined, { maximumSignificantDigits: 4, notation: 'compact' }));
+const whole = lazily(() => new Intl.NumberFormat());
 
 function digits(value: number): string {
   const size = Math.abs(value);
   if (size === 0) return '0';
   if (size >= 1e15 || size < 1e-6) return value.toExponential(2);
-  return (size >= 1e5 ? compact : plain).format(value);
+  return (size >= 1e5 ? compact : plain)().format(value);
 }
 
 const shown = (format: (value: number) => string): Format => (value) =>
@@ -21,7 +22,7 @@ const shown = (format: (value: number) => string): Format => (value) =>
 export const number = shown(digits);
 
 /** All digits. */
-export const count = shown((value) => whole.format(value));
+export const count = shown((value) => whole().format(value));
 
 export const percent = shown((value) => `${digits(Number((value * 100).toPrecision(4)))} %`);
 

@@ -6,6 +6,8 @@ import { type MetricAnswer, type Resolution, STEPS } from './answers';
 export interface Line {
   /** What tells it from the others; unique in a chart. */
   name: string;
+  /** What it is the line of, where that is labels: each is shown by itself, so that none changes how another reads. */
+  labels?: [string, string][];
   values: (number | null)[];
 }
 
@@ -35,16 +37,17 @@ export function bucketsOf(span: { from: string; to: string; resolution: Resoluti
 /** A line for each group of labels. */
 export function linesOf(answer: MetricAnswer, isCounter: boolean): Lines {
   const { times, from, to, places } = bucketsOf(answer, answer.data);
-  const groups = new Map<string, (number | null)[]>();
+  const groups = new Map<string, Line>();
   for (const { labels, type, bucket, value } of answer.data) {
     const place = places.get(second(bucket));
     if (place === undefined) continue;
-    const name = nameOf(labels) || type;
-    let values = groups.get(name);
-    if (!values) groups.set(name, (values = Array<number | null>(times.length).fill(null)));
-    values[place] = value ?? null;
+    const texts = textsOf(labels);
+    const name = texts.map((label) => label.join('=')).join(' ') || type;
+    let line = groups.get(name);
+    if (!line) groups.set(name, (line = { name, labels: texts, values: Array<number | null>(times.length).fill(null) }));
+    line.values[place] = value ?? null;
   }
-  const lines = [...groups].map(([name, values]) => ({ name, values: isCounter ? quietIsZero(values) : values }));
+  const lines = [...groups.values()].map((line) => (isCounter ? { ...line, values: quietIsZero(line.values) } : line));
   return { times, from, to, lines };
 }
 
@@ -73,14 +76,14 @@ function quietIsZero(values: (number | null)[]): (number | null)[] {
   return values.map((value, place) => value ?? (first >= 0 && place > first && place < values.length - 1 ? 0 : null));
 }
 
-/** Labels in one line. */
-export function nameOf(labels: Record<string, unknown> | null): string {
-  return Object.entries(labels ?? {})
-    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-    .join(' ');
+/** Labels as text. */
+function textsOf(labels: Record<string, unknown> | null): [string, string][] {
+  const text = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
+  return Object.entries(labels ?? {}).map(([name, value]) => [name, text(value)]);
 }
 
 export interface Summary {
+  last: number | null;
   min: number | null;
   max: number | null;
   mean: number | null;
@@ -88,15 +91,17 @@ export interface Summary {
 
 /** What a line comes to. */
 export function summaryOf(values: (number | null)[]): Summary {
+  let last: number | null = null;
   let [min, max, sum, count] = [Infinity, -Infinity, 0, 0];
   for (const value of values) {
     if (value === null) continue;
+    last = value;
     min = Math.min(min, value);
     max = Math.max(max, value);
     sum += value;
     count += 1;
   }
-  return count ? { min, max, mean: sum / count } : { min: null, max: null, mean: null };
+  return count ? { last, min, max, mean: sum / count } : { last, min: null, max: null, mean: null };
 }
 
 function second(text: string): number {

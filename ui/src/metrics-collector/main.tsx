@@ -52,6 +52,8 @@ function Metrics() {
     board.reload();
     setTurn(turn + 1);
   };
+  // A link that says all needs no list to begin with.
+  const isNamed = view.metric !== '' && view.type !== '';
   const { metrics, projects } = all.value ?? { metrics: [], projects: [] };
   return (
     <>
@@ -64,8 +66,15 @@ function Metrics() {
       />
       <TroubleLine trouble={trouble.trouble} retryAt={trouble.retryAt} onRetry={reload} />
       {isEmpty && <NoMetrics />}
-      {!isEmpty && all.value && view.isExplorer && (
-        <Explorer view={view} change={change} metrics={metrics} turn={turn} onLoading={setIsExploring} />
+      {!isEmpty && view.isExplorer && (all.value || isNamed) && (
+        <Explorer
+          view={view}
+          change={change}
+          metrics={metrics}
+          said={trouble.trouble?.message}
+          turn={turn}
+          onLoading={setIsExploring}
+        />
       )}
       {!isEmpty && !view.isExplorer && board.value && (
         <Dashboard view={view} change={change} value={board.value} metrics={metrics} />

@@ -1,5 +1,5 @@
 // All metrics, to pick one: typing narrows the list.
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { Link } from '../shared/shell';
 import type { Metric } from './answers';
 import { type View, linkTo } from './view';
@@ -11,6 +11,11 @@ export function MetricList({ metrics, view }: { metrics: readonly Metric[]; view
   const [search, setSearch] = useState('');
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const found = metrics.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => {
+    const current = list.current?.querySelector<HTMLElement>('[aria-current]');
+    if (list.current && current) list.current.scrollTop = current.offsetTop - list.current.clientHeight / 2;
+  }, []);
   return (
     <nav class="metrics" aria-label="Metrics">
       <input
@@ -20,7 +25,7 @@ export function MetricList({ metrics, view }: { metrics: readonly Metric[]; view
         value={search}
         onInput={(event) => setSearch(event.currentTarget.value)}
       />
-      <ul>
+      <ul ref={list}>
         {found.slice(0, SHOWN_MAX).map(({ name, type }) => (
           <li key={`${name} ${type}`}>
             <Link to={linkTo({ metric: name, type })} current={name === view.metric && (!view.type || type === view.type)}>

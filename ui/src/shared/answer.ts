@@ -1,5 +1,5 @@
 // What a page shows of an answer: the newest one, what went wrong meanwhile, and when it is tried again.
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { type Trouble, troubleFrom } from './api';
 
 /** First wait before another try when the server is away; doubles up to the longest. */
@@ -38,7 +38,8 @@ export function useAnswer<T>(
   newest.current = load;
   const reload = useCallback(() => setTurn((turn) => turn + 1), []);
 
-  useEffect(() => {
+  // Before the first paint: the answer is what the viewer waits for.
+  useLayoutEffect(() => {
     const cancel = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const again = (seconds: number) => {

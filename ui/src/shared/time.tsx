@@ -1,9 +1,10 @@
 // Times in the viewer's zone, with UTC on hover; and the range a page looks at.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { lazily } from './lazily';
 
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
-const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto', style: 'short' });
+const full = lazily(() => new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' }));
+const relative = lazily(() => new Intl.RelativeTimeFormat(undefined, { numeric: 'auto', style: 'short' }));
 
 const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['year', 365 * 86_400],
@@ -22,14 +23,14 @@ export function parseTime(text: string): Date {
 export function sinceThen(then: Date, now = Date.now()): string {
   const seconds = (then.getTime() - now) / 1000;
   for (const [unit, length] of UNITS) {
-    if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), unit);
+    if (Math.abs(seconds) >= length) return relative().format(Math.trunc(seconds / length), unit);
   }
-  return Math.abs(seconds) < 10 ? 'now' : relative.format(Math.trunc(seconds), 'second');
+  return Math.abs(seconds) < 10 ? 'now' : relative().format(Math.trunc(seconds), 'second');
 }
 
 /** Date and time in the viewer's zone. */
 export function inFull(time: Date): string {
-  return full.format(time);
+  return full().format(time);
 }
 
 /** A moment: how long ago, or in full; UTC on hover. */

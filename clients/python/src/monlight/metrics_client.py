@@ -45,6 +45,7 @@ class MetricsClient:
 
     def counter(self, name: str, labels: GivenLabels = None, value: float = 1) -> None:
         """Adds to a counter."""
+        # Now and then: after a fork, or when threads were short, there is none.
         if self._window.count(name, value, labels) and self._is_started:
             self._sender.wake()
 
@@ -60,9 +61,8 @@ class MetricsClient:
         gathered = self._window.add(name, kind, value, labels)
         if self._is_started:
             if gathered == 1:
-                # The first after a fork finds no thread.
                 self._sender.wake()
-            elif gathered == POINTS_PER_BATCH_MAX:
+            elif gathered > 0 and gathered % POINTS_PER_BATCH_MAX == 0:
                 self._sender.gather_soon()
 
     def flush(self) -> bool:

@@ -19,8 +19,8 @@ TEXT_BYTES_MAX = 16 * 1024
 PAGE_BYTES_MIN = 1000
 # The note between the two.
 NOTE_BYTES_MAX = 60
-# A value costs at least this much of the space, so that a million empty ones end too.
-_VALUE_BYTES = 4
+# What a value takes at least: `false`, or brackets, and a comma.
+_VALUE_BYTES = 6
 
 
 def encode(value: Json) -> bytes:
@@ -75,7 +75,7 @@ class Copier:
         try:
             return self._copy(value)
         except Exception:
-            return f"<unprintable {type(value).__name__}>"
+            return self._text(f"<unprintable {type(value).__name__}>")
 
     def _copy(self, value: object) -> Json:
         if value is None or isinstance(value, bool):
@@ -84,8 +84,9 @@ class Copier:
             # Fails for one that is too long to be printed.
             self._bytes_left -= len(str(value))
             return value
-        if isinstance(value, float):
-            return value if math.isfinite(value) else str(value)
+        if isinstance(value, float) and math.isfinite(value):
+            self._bytes_left -= len(repr(value))
+            return value
         if isinstance(value, Mapping):
             return self._nested(value, lambda: self._members(value))
         if isinstance(value, (list, tuple, set, frozenset)):
@@ -94,9 +95,9 @@ class Copier:
 
     def _nested(self, value: object, copy: Callable[[], Json]) -> Json:
         if id(value) in self._above:
-            return "[contains itself]"
+            return self._text("[contains itself]")
         if len(self._above) >= DEPTH_MAX:
-            return "[too deep]"
+            return self._text("[too deep]")
         self._above.add(id(value))
         try:
             return copy()
@@ -111,7 +112,7 @@ class Copier:
                 members["[left out]"] = len(value) - len(members)
                 break
             name = self._text(text(key))
-            members[name] = REPLACEMENT if self._scrubber.is_secret(name) else self.copy(member)
+            members[name] = self._text(REPLACEMENT) if self._scrubber.is_secret(name) else self.copy(member)
         return members
 
     def _elements(self, value: Iterable[object]) -> Json:

@@ -206,7 +206,13 @@ class Sender:
         _here.is_sending = True
         _flush_when_multiprocessing_ends()
         while self._wait_for_work():
-            self._work()
+            try:
+                self._work()
+            except Exception as failure:
+                # A mistake of ours must not be the end of all that comes after.
+                self._log(logging.ERROR, f"{type(failure).__name__} while sending {self._what}: {failure}")
+                with self._changed:
+                    self._pause(None)
         self._line.hang_up()
 
     def _wait_for_work(self) -> bool:

@@ -58,7 +58,7 @@ class Window:
         self._lost: Counter[str] = Counter()
 
     def count(self, name: str, value: Number, labels: GivenLabels) -> bool:
-        """Adds to a sum. True when nothing had been counted before."""
+        """Adds to a sum. True when that is a new one."""
         try:
             return self._count(name, value, tuple(labels.items()) if labels else ())
         except Exception:
@@ -79,7 +79,7 @@ class Window:
                 self._lost["too_many_series"] += 1
                 return False
             self._sums[key] = [value, now]
-            return len(self._sums) == 1
+            return True
 
     def _count_odd(self, name: str, value: Number, labels: object) -> bool:
         try:
@@ -188,15 +188,21 @@ def _fitting(labels: Labels) -> dict[str, Json]:
     fitting: dict[str, Json] = {}
     bytes_left = LABELS_BYTES_MAX
     for given_name, given_value in labels[:LABELS_MAX]:
-        name = cut(text(given_name), LABEL_NAME_BYTES_MAX)
-        if isinstance(given_value, (bool, int)) or (isinstance(given_value, float) and math.isfinite(given_value)):
-            value: Json = given_value
-        else:
-            value = cut(text(given_value), LABEL_VALUE_BYTES_MAX)
+        # As it will be sent: two names must not become one.
+        name = cut(text(given_name), LABEL_NAME_BYTES_MAX).encode("utf-8", "replace").decode()
+        value = _label(given_value)
         bytes_left -= len(encode({name: value}))
         if name and bytes_left > 0 and given_value is not None:
             fitting[name] = value
     return fitting
+
+
+def _label(given: object) -> Json:
+    if isinstance(given, int) and abs(given) <= INTEGER_MAX:
+        return given
+    if isinstance(given, float) and math.isfinite(given):
+        return given
+    return cut(text(given), LABEL_VALUE_BYTES_MAX)
 
 
 def _readable(labels: object) -> Labels:

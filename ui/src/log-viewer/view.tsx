@@ -1,0 +1,319 @@
+// The entries that a filter asks for, and what arrives meanwhile.
+import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { address, get, troubleFrom } from '../shared/api';
+import { apiKey } from '../shared/key';
+import { useAnswer } from '../shared/answer';
+import { Link } from '../shared/shell';
+import { RangePicker, inFull, rangeSeconds } from '../shared/time';
+import { toast } from '../shared/toast';
+import { TroubleLine } from '../shared/trouble';
+import { TypedField } from '../shared/typed';
+import { useQuery } from '../shared/url';
+import { hitPattern } from './highlight';
+import { Line } from './line';
+import { type Entry, type EntryPage, type Filter, type Histogram, LEVELS } from './model';
+import { Rows } from './rows';
+import { type TailState, follow } from './tail';
+import { type ListHandle, VirtualList } from './virtual-list';
+import { Volume } from './volume';
+
+const PAGE = 200;
+const RANGES = ['15m', '1h', '6h', '24h', '7d'] as const;
+/** Kept while paused; of what arrives beyond that only the number is known, and the list is loaded anew. */
+const PAUSED_MAX = 10_000;
+/** How often arriving lines are drawn: a screen of them five times a second is as fast as anybody reads. */
+const DRAW_MS = 200;
+
+export function LogView() {
+  const [query, change] = useQuery();
+  const value = (name: string) => query.get(name) ?? '';
+  const around = value('around');
+  const isLive = value('live') === '1' && !around;
+  const isWrapped = value('wrap') === '1';
+  const seconds = rangeSeconds(value('time'));
+  const filter: Omit<Filter, 'since' | 'until'> = {
+    container: value('container'),
+    level: value('level'),
+    search: value('search'),
+    contains: value('contains'),
+  };
+  const [since, until] = [value('since'), value('until')];
+  const asked = JSON.stringify([filter, since, until, value('time'), around]);
+  const times = () => ({
+    since: since || (seconds === undefined ? '' : new Date(Date.now() - seconds * 1000).toISOString()),
+    until,
+  });
+
+  const rows = useRef(new Rows());
+  const list = useRef<ListHandle>(undefined);
+  const [version, setVersion] = useState(0);
+  const bump = useCallback(() => setVersion((version) => version + 1), []);
+  const next = useRef<string | null>(null);
+  const isLoadingMore = useRef(false);
+
+  const first = useAnswer(
+    async (signal) => {
+      if (around) {
+        const { logs } = await get<{ logs: Entry[] }>(`api/logs/${around}/around`, { limit: 100 }, signal);
+        return { logs, total: logs.length, next: null } satisfies EntryPage;
+      }
+      return get<EntryPage>('api/logs', { ...filter, ...times(), limit: PAGE }, signal);
+    },
+    [asked],
+  );
+  useEffect(() => {
+    if (!first.value) return;
+    rows.current.entries = first.value.logs;
+    rows.current.open.clear();
+    if (around) rows.current.open.add(Number(around));
+    rows.current.relayout();
+    next.current = first.value.next;
+    bump();
+    const at = rows.current.entries.findIndex(({ id }) => String(id) === around);
+    list.current?.scrollToTop();
+    if (at > 0) requestAnimationFrame(() => list.current?.shift(Math.max(0, rows.current.top(at) - 200)));
+  }, [first.value]);
+
+  const loadMore = useCallback(() => {
+    if (!next.current || isLoadingMore.current) return;
+    isLoadingMore.current = true;
+    const [wanted, before] = [asked, next.current];
+    get<EntryPage>('api/logs', { ...filter, ...times(), limit: PAGE, before })
+      .then((page) => {
+        if (wanted !== newestAsked.current) return;
+        next.current = rows.current.append(page.logs) ? page.next : null;
+        bump();
+      })
+      .catch((error: unknown) => toast(troubleFrom(error).message, true))
+      .finally(() => {
+        isLoadingMore.current = false;
+      });
+  }, [asked]);
+  const newestAsked = useRef(asked);
+  newestAsked.current = asked;
+
+  const histogram = useAnswer(
+    (signal) => get<Histogram>('api/logs/histogram', { container: filter.container, level: filter.level, ...times() }, signal),
+    [filter.container, filter.level, since, until, value('time'), first.value],
+  );
+  const containers = useAnswer(
+    (signal) => get<{ containers: { name: string; log_count: number }[] }>('api/containers', {}, signal),
+    [],
+  );
+
+  const [tail, setTail] = useState<TailState | undefined>();
+  const [isPaused, setPaused] = useState(false);
+  const paused = useRef({ isPaused: false, entries: [] as Entry[], count: 0 });
+  paused.current.isPaused = isPaused;
+  const [waiting, setWaiting] = useState(0);
+  const isReady = first.value !== undefined;
+  useEffect(() => {
+    if (!isLive || !isReady) {
+      setTail(undefined);
+      return undefined;
+    }
+    const stop = new AbortController();
+    let arrived: Entry[] = [];
+    const timer = setInterval(() => {
+      if (arrived.length === 0) return;
+      const newest = arrived.reverse();
+      arrived = [];
+      if (paused.current.isPaused) {
+        paused.current.count += newest.length;
+        paused.current.entries = newest.concat(paused.current.entries).slice(0, PAUSED_MAX);
+        setWaiting(paused.current.count);
+      } else show(newest);
+    }, DRAW_MS);
+    void follow(filter, rows.current.entries.reduce((most, { id }) => Math.max(most, id), 0) || undefined, stop.signal, (entries) => arrived.push(...entries), setTail);
+    return () => {
+      stop.abort();
+      clearInterval(timer);
+    };
+  }, [isLive, isReady, asked]);
+  const show = (newest: Entry[]) => {
+    const wasAtTop = list.current?.isAtTop() ?? true;
+    const by = rows.current.prepend(newest);
+    bump();
+    if (!wasAtTop) requestAnimationFrame(() => list.current?.shift(by));
+  };
+  const resume = () => {
+    const { entries, count } = paused.current;
+    paused.current = { isPaused: false, entries: [], count: 0 };
+    setPaused(false);
+    setWaiting(0);
+    if (count > entries.length) first.reload();
+    else show(entries);
+    list.current?.scrollToTop();
+  };
+
+  const pattern = useMemo(() => hitPattern(filter.search, filter.contains), [filter.search, filter.contains]);
+  const set = (name: string) => (event: Event) => change({ [name]: (event.currentTarget as HTMLSelectElement).value });
+  const total = first.value?.total ?? 0;
+  const isFiltered = Object.values(filter).some(Boolean) || since || until || value('time');
+
+  return (
+    <div class="logs">
+      <h1 class="visually-hidden">Logs</h1>
+      <form class="bar" role="search" onSubmit={(event) => event.preventDefault()}>
+        <TypedField
+          class="grow"
+          label="Search words"
+          placeholder={'timeout AND (db OR cache)   "exact phrase"   prefix*'}
+          value={filter.search}
+          onChange={(search) => change({ search, around: undefined }, true)}
+        />
+        <TypedField
+          label="Contains"
+          placeholder="any part"
+          value={filter.contains}
+          onChange={(contains) => change({ contains, around: undefined }, true)}
+        />
+        <label class="field">
+          <span>Container</span>
+          <select value={filter.container} onChange={set('container')}>
+            <option value="">All</option>
+            {withChosen((containers.value?.containers ?? []).map(({ name }) => name), filter.container).map((name) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label class="field">
+          <span>Level</span>
+          <select value={filter.level} onChange={set('level')}>
+            <option value="">All</option>
+            {LEVELS.slice(1).map((level) => (
+              <option key={level} value={`>=${level}`}>{`${level} and graver`}</option>
+            ))}
+            {LEVELS.map((level) => (
+              <option key={level} value={level}>{`Only ${level}`}</option>
+            ))}
+            {filter.level && !LEVELS.some((level) => [level, `>=${level}`].includes(filter.level)) && (
+              <option value={filter.level}>{filter.level}</option>
+            )}
+          </select>
+        </label>
+        {since || until ? (
+          <button type="button" onClick={() => change({ since: undefined, until: undefined })} title={`${since} to ${until || 'now'}`}>
+            {since ? inFull(new Date(since)) : ''} – {until ? inFull(new Date(until)) : 'now'} ✕
+          </button>
+        ) : (
+          <RangePicker value={value('time')} choices={RANGES} all="Any time" onChange={(time) => change({ time })} />
+        )}
+        <button type="button" aria-pressed={isWrapped} onClick={() => { rows.current.relayout(); change({ wrap: isWrapped ? undefined : '1' }, true); }}>
+          Wrap
+        </button>
+        <button type="button" onClick={first.reload} aria-busy={first.isLoading}>
+          Refresh
+        </button>
+        <button type="button" aria-pressed={isLive} disabled={Boolean(around)} onClick={() => { setPaused(false); change({ live: isLive ? undefined : '1' }, true); }}>
+          Live
+        </button>
+        {isLive && (isPaused ? <button type="button" class="primary" onClick={resume}>Resume{waiting > 0 && ` (${waiting.toLocaleString()} new)`}</button> : <button type="button" onClick={() => setPaused(true)}>Pause</button>)}
+        <button type="button" onClick={() => void download({ ...filter, ...times() })}>
+          Export
+        </button>
+      </form>
+      <TroubleLine trouble={first.trouble} retryAt={first.retryAt} onRetry={first.reload} />
+      {tail?.kind === 'waiting' && (
+        <TroubleLine trouble={tail.trouble} retryAt={tail.retryAt} onRetry={() => change({ live: undefined }, true)} />
+      )}
+      {tail?.kind === 'refused' && <TroubleLine trouble={tail.trouble} retryAt={undefined} onRetry={() => change({ live: undefined }, true)} />}
+      {around ? (
+        <p class="notice">
+          What one container wrote before and after entry {around}, the newest first. <Link to="./">Back to all logs</Link>
+        </p>
+      ) : (
+        histogram.value && histogram.value.buckets.length > 0 && (
+          <Volume histogram={histogram.value} onZoom={(since, until) => change({ since, until, time: undefined, live: undefined })} />
+        )
+      )}
+      {first.value && !around && (
+        <p class="faint" role="status">
+          {first.value.total_is_exact === false ? `At least ${total.toLocaleString()}` : total.toLocaleString()} entries
+          {first.value.search_mode === 'literal' && ', searched for as literal text'}
+          {tail?.kind === 'live' && (isPaused ? `; paused, ${waiting.toLocaleString()} new` : '; live')}
+          {tail?.kind === 'connecting' && '; connecting'}
+        </p>
+      )}
+      {rows.current.entries.length > 0 ? (
+        <VirtualList
+          rows={rows.current}
+          version={version}
+          handle={list}
+          label="Log entries, the newest first"
+          onNearEnd={loadMore}
+          onScroll={() => undefined}
+          onToggle={(entry) => {
+            rows.current.toggle(entry);
+            bump();
+          }}
+          render={(entry) => (
+            <Line
+              entry={entry}
+              isOpen={rows.current.open.has(entry.id)}
+              isWrapped={isWrapped}
+              isMarked={String(entry.id) === around}
+              pattern={pattern}
+              onToggle={() => {
+                rows.current.toggle(entry);
+                bump();
+              }}
+            />
+          )}
+        />
+      ) : first.value ? (
+        isFiltered ? <NothingFound /> : <NothingYet />
+      ) : (
+        first.isLoading && <p class="faint">Loading…</p>
+      )}
+    </div>
+  );
+}
+
+function NothingFound() {
+  return (
+    <div class="card empty">
+      <h2>Nothing matches</h2>
+      <p>
+        Words are looked up whole: <code>time*</code> finds <em>timeout</em>, <code>"connection refused"</code> a phrase;{' '}
+        <code>AND</code>, <code>OR</code>, <code>NOT</code> combine them. “Contains” finds any part of a line.
+      </p>
+      <Link to="./">Show everything</Link>
+    </div>
+  );
+}
+
+function NothingYet() {
+  return (
+    <div class="card empty">
+      <h2>No logs yet</h2>
+      <p>As soon as a container prints something with Docker's json-file driver, it is here. Try:</p>
+      <pre tabIndex={0}>docker run --rm --name hello debian echo "hello from a container"</pre>
+    </div>
+  );
+}
+
+/** The key must not be in an address, so the file goes through the page; the browser keeps it on disk. */
+async function download(filter: Filter): Promise<void> {
+  try {
+    const response = await fetch(address('api/logs/export', { ...filter, format: 'text' }), {
+      headers: { 'X-API-Key': apiKey() },
+      credentials: 'same-origin',
+    });
+    if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+    const url = URL.createObjectURL(await response.blob());
+    const link = document.createElement('a');
+    link.href = url;
+    link.download = `${filter.container || 'logs'}.txt`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  } catch (error) {
+    toast(troubleFrom(error).message, true);
+  }
+}
+
+function withChosen(names: string[], chosen: string): string[] {
+  return !chosen || names.includes(chosen) ? names : [...names, chosen];
+}

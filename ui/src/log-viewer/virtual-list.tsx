@@ -1,0 +1,128 @@
+// A list of which only the rows in sight are on the page.
+import type { ComponentChild } from 'preact';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { Entry } from './model';
+import type { Rows } from './rows';
+
+/** Drawn beyond what is in sight, so that scrolling finds rows there. */
+const OVERSCAN_PX = 400;
+/** How far from the end more is asked for. */
+const NEAR_END_PX = 1_500;
+
+export interface ListHandle {
+  scrollToTop: () => void;
+  isAtTop: () => boolean;
+  /** Keeps what is seen in its place when so much was put on top. */
+  shift: (pixels: number) => void;
+}
+
+export function VirtualList(props: {
+  rows: Rows;
+  /** Changes whenever `rows` did. */
+  version: number;
+  render: (entry: Entry, isCurrent: boolean) => ComponentChild;
+  onToggle: (entry: Entry) => void;
+  onNearEnd: () => void;
+  onScroll: (isAtTop: boolean) => void;
+  handle: { current: ListHandle | undefined | null };
+  label: string;
+}) {
+  const { rows, onNearEnd } = props;
+  const view = useRef<HTMLDivElement>(null);
+  const [scroll, setScroll] = useState({ top: 0, height: 800 });
+  const [current, setCurrent] = useState(-1);
+  const [, redraw] = useState(0);
+
+  props.handle.current = {
+    scrollToTop: () => view.current?.scrollTo({ top: 0 }),
+    isAtTop: () => (view.current?.scrollTop ?? 0) < 4,
+    shift: (pixels) => {
+      if (view.current) view.current.scrollTop += pixels;
+    },
+  };
+
+  useEffect(() => {
+    const element = view.current;
+    if (!element) return undefined;
+    const observer = new ResizeObserver(() => setScroll({ top: element.scrollTop, height: element.clientHeight }));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+
+  const first = rows.at(Math.max(0, scroll.top - OVERSCAN_PX));
+  const last = Math.min(rows.entries.length, rows.at(scroll.top + scroll.height + OVERSCAN_PX) + 1);
+  const shown = rows.entries.slice(first, last);
+
+  useLayoutEffect(() => {
+    const element = view.current;
+    if (!element) return;
+    let [above, changed] = [0, false];
+    for (const row of element.querySelectorAll<HTMLElement>('[data-row]')) {
+      const index = Number(row.dataset.row);
+      const entry = rows.entries[index];
+      if (!entry) continue;
+      const isAbove = rows.top(index) < element.scrollTop;
+      const by = rows.measure(entry, row.offsetHeight);
+      if (by !== 0) changed = true;
+      if (isAbove) above += by;
+    }
+    if (above !== 0) element.scrollTop += above;
+    if (changed) redraw((turn) => turn + 1);
+  });
+
+  useEffect(() => {
+    if (rows.top(rows.entries.length) - scroll.top - scroll.height < NEAR_END_PX) onNearEnd();
+  }, [props.version, scroll, onNearEnd]);
+
+  const move = (to: number) => {
+    const index = Math.min(Math.max(0, to), rows.entries.length - 1);
+    const element = view.current;
+    if (!element || index < 0) return;
+    setCurrent(index);
+    const [top, bottom] = [rows.top(index), rows.top(index + 1)];
+    if (top < element.scrollTop) element.scrollTop = top;
+    else if (bottom > element.scrollTop + element.clientHeight) element.scrollTop = bottom - element.clientHeight;
+  };
+  const press = (event: KeyboardEvent) => {
+    if (event.target !== view.current) return;
+    const page = Math.max(1, Math.floor(scroll.height / 30));
+    const steps: Record<string, number> = {
+      ArrowDown: current + 1,
+      ArrowUp: current - 1,
+      PageDown: current + page,
+      PageUp: current - page,
+      Home: 0,
+      End: rows.entries.length - 1,
+    };
+    const to = steps[event.key];
+    const entry = rows.entries[current];
+    if (to !== undefined) move(to);
+    else if ((event.key === 'Enter' || event.key === ' ') && entry) props.onToggle(entry);
+    else return;
+    event.preventDefault();
+  };
+
+  return (
+    <div
+      ref={view}
+      class="lines"
+      role="list"
+      aria-label={props.label}
+      tabIndex={0}
+      onKeyDown={press}
+      onScroll={(event) => {
+        const { scrollTop, clientHeight } = event.currentTarget;
+        setScroll({ top: scrollTop, height: clientHeight });
+        props.onScroll(scrollTop < 4);
+      }}
+    >
+      <div style={{ height: `${rows.top(first)}px` }} />
+      {shown.map((entry, at) => (
+        <div key={entry.id} data-row={first + at} role="listitem" class={first + at === current ? 'row current' : 'row'}>
+          {props.render(entry, first + at === current)}
+        </div>
+      ))}
+      <div style={{ height: `${rows.top(rows.entries.length) - rows.top(last)}px` }} />
+    </div>
+  );
+}

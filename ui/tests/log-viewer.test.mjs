@@ -1,0 +1,203 @@
+// log-viewer's interface, as people use it.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { dockerFolder } from './docker-logs.mjs';
+import { HOSTILE, accessibilityFindings, openPage, startBrowser, startService, waitFor } from './harness.mjs';
+import { startNginx } from './nginx.mjs';
+
+let browser;
+before(async () => {
+  browser = await startBrowser();
+});
+after(() => browser.close());
+
+/** Runs with a viewer of what `fill` printed; it must come to `entries` entries. */
+async function withPage({ fill = () => {}, entries = 0, ...options }, run) {
+  const docker = dockerFolder();
+  fill(docker);
+  const service = await startService('log-viewer', {
+    LOG_SOURCES: docker.folder,
+    MAX_ENTRIES: '200000',
+    TAIL_BUFFER: '104857600',
+    POLL_INTERVAL: '1',
+  });
+  const count = async () => (await service.call('GET', 'api/stats')).total_logs;
+  await waitFor(`${entries} entries`, async () => (await count()) >= entries);
+  const opened = await openPage(browser, service.url, options);
+  await run({ ...opened, service, docker });
+  assert.deepEqual(opened.faults, []);
+  await opened.close();
+  await service.stop();
+  docker.remove();
+}
+
+const lines = (page) => page.locator('.line .message').allTextContents();
+const minutesAgo = (minutes) => new Date(Date.now() - minutes * 60_000);
+
+test('without logs the page says how to make some', () =>
+  withPage({}, async ({ page }) => {
+    await page.getByRole('heading', { name: 'No logs yet' }).waitFor();
+  }));
+
+const SHOP = (docker) => {
+  docker.container('web').print(['INFO: started', '[ERROR] timeout after 5 s', '[WARNING] slow query: orders/4', '{"user":{"id":42},"ok":true}'], {
+    time: (number) => minutesAgo(60 - number),
+  });
+  docker.container('db').print(['checkpoint complete', '\u001b[31mFATAL\u001b[0m: too many connections'], { time: (number) => minutesAgo(10 - number) });
+};
+
+test('lines are filtered and searched, hits are marked, and a link shows the same', () =>
+  withPage({ fill: SHOP, entries: 6 }, async ({ page, service }) => {
+    await page.getByText('6 entries', { exact: true }).waitFor();
+    assert.equal((await lines(page)).length, 6);
+    await page.getByLabel('Container').selectOption('web');
+    await page.getByText('4 entries', { exact: true }).waitFor();
+    await page.getByLabel('Level').selectOption('>=WARNING');
+    await page.getByText('2 entries', { exact: true }).waitFor();
+    await page.getByLabel('Search words').fill('time* OR "slow query"');
+    await page.waitForURL(/search=/);
+    await waitFor('marks', async () => (await page.locator('mark').count()) === 2);
+    assert.deepEqual(await page.locator('mark').allTextContents(), ['slow query', 'timeout']);
+    const link = page.url();
+    await page.goto(service.url);
+    await page.getByText('6 entries', { exact: true }).waitFor();
+    await page.goto(link);
+    await page.getByText('2 entries', { exact: true }).waitFor();
+    await page.getByLabel('Search words').fill('nothing-like-it');
+    await page.getByRole('heading', { name: 'Nothing matches' }).waitFor();
+    // A link as the original has it.
+    await page.goto(`${service.url}?search=&container=db&level=&time=15m&refresh=5&offset=0`);
+    await page.getByText('2 entries', { exact: true }).waitFor();
+    await page.getByLabel('Contains').fill('OMPLET');
+    await page.getByText('1 entries', { exact: true }).waitFor();
+    assert.deepEqual(await page.locator('mark').allTextContents(), ['omplet']);
+  }));
+
+test('colours are shown, JSON is formatted, and a line leads to what was around it', () =>
+  withPage({ fill: SHOP, entries: 6 }, async ({ page }) => {
+    const fatal = page.locator('.line .fg-1');
+    assert.equal(await fatal.textContent(), 'FATAL');
+    await page.getByRole('button', { name: /"user"/ }).click();
+    await page.getByText('"id": 42').waitFor();
+    await page.getByRole('button', { name: 'Formatted' }).click();
+    await page.getByText('"id": 42').waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'What happened around it' }).click();
+    await page.waitForURL(/around=/);
+    await waitFor('the neighbours', async () => (await lines(page)).length === 4);
+    assert.equal(await page.locator('.line.marked .message').textContent(), '{"user":{"id":42},"ok":true}');
+    await page.getByRole('link', { name: 'Back to all logs' }).click();
+    await page.getByText('6 entries', { exact: true }).waitFor();
+  }));
+
+test('dragging over the volume zooms in', () =>
+  withPage({ fill: SHOP, entries: 6 }, async ({ page }) => {
+    const box = await page.locator('.volume svg').boundingBox();
+    await page.mouse.move(box.x + box.width * 0.7, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.99, box.y + 20, { steps: 4 });
+    await page.mouse.up();
+    await page.waitForURL(/since=.*until=/);
+    await page.getByText('2 entries', { exact: true }).waitFor();
+    await page.getByTitle(/ to /).click();
+    await page.getByText('6 entries', { exact: true }).waitFor();
+  }));
+
+test('many rows scroll, and older ones are loaded on the way', () =>
+  withPage(
+    {
+      fill: (docker) => docker.container('web').print(Array.from({ length: 3_000 }, (_, n) => `line number ${n}`), { time: (n) => new Date(Date.now() - 3_600_000 + n * 100) }),
+      entries: 3_000,
+    },
+    async ({ page }) => {
+      await page.getByText('3,000 entries', { exact: true }).waitFor();
+      const list = page.getByRole('list', { name: /Log entries/ });
+      assert.ok((await page.locator('.row').count()) < 120, 'only what is in sight is drawn');
+      await waitFor('the oldest line', async () => {
+        await list.evaluate((element) => element.scrollTo(0, element.scrollHeight));
+        return (await lines(page)).includes('line number 0');
+      });
+      assert.ok((await page.locator('.row').count()) < 120);
+      await list.focus();
+      await page.keyboard.press('Home');
+      await waitFor('the newest line', async () => (await lines(page)).includes('line number 2999'));
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('Enter');
+      await page.locator('.opened').waitFor();
+      assert.match(await page.locator('.row.current .message').textContent(), /line number 2998/);
+    },
+  ));
+
+test('the live tail pauses, counts, resumes, and survives a restart', () =>
+  withPage({ fill: SHOP, entries: 6, path: '?live=1' }, async ({ page, service, docker, faults }) => {
+    await page.getByText('; live').waitFor();
+    const web = docker.container('later');
+    web.print(['first']);
+    await waitFor('the first', async () => (await lines(page))[0] === 'first');
+    await page.getByRole('button', { name: 'Pause' }).click();
+    web.print(['second', 'third']);
+    await page.getByRole('button', { name: 'Resume (2 new)' }).click();
+    await waitFor('what came meanwhile', async () => (await lines(page))[0] === 'third');
+    assert.ok(!page.url().includes('key'), 'the key stays out of the address');
+
+    await service.kill();
+    await page.getByText(/Next try in/).waitFor();
+    web.print(['while it was away']);
+    const back = await startService('log-viewer', { LOG_SOURCES: docker.folder, POLL_INTERVAL: '1' }, service);
+    await waitFor('the line of the meantime', async () => (await lines(page))[0] === 'while it was away');
+    assert.equal((await lines(page)).filter((line) => line === 'third').length, 1);
+    assert.deepEqual(faults, []);
+    await back.kill();
+  }));
+
+test('what is shown is exported', () =>
+  withPage({ fill: SHOP, entries: 6, path: '?container=db' }, async ({ page }) => {
+    await page.getByText('2 entries', { exact: true }).waitFor();
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export' }).click()]);
+    assert.equal(download.suggestedFilename(), 'db.txt');
+    const text = (await (await download.createReadStream()).toArray()).join('');
+    assert.match(text, /checkpoint complete/);
+    assert.doesNotMatch(text, /timeout/);
+  }));
+
+test('hostile lines are only ever shown', () =>
+  withPage(
+    {
+      fill: (docker) => docker.container('evil').print([...HOSTILE, `${'x'.repeat(1_000_000)}`, '{"a":"<script>reportViolation(1)</script>"}']),
+      entries: HOSTILE.length + 2,
+    },
+    async ({ page }) => {
+      await page.locator('.line').first().waitFor();
+      for (const wrapped of [false, true]) {
+        if (wrapped) await page.getByRole('button', { name: 'Wrap' }).click();
+        for (let row = 0; row < 5; row++) await page.locator('.line').nth(row).click();
+        const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+        assert.equal(width[0], width[1]);
+      }
+      assert.equal(await page.locator('#app script, #app img, #app iframe').count(), 0);
+    },
+  ));
+
+for (const [name, options] of [['a phone', { phone: true }], ['the dark', { theme: 'dark' }]]) {
+  test(`on ${name} everything fits, and axe finds nothing serious`, () =>
+    withPage({ fill: SHOP, entries: 6, ...options }, async ({ page }) => {
+      await page.getByText('6 entries', { exact: true }).waitFor();
+      await page.locator('.line').first().click();
+      await page.locator('.opened').waitFor();
+      const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.equal(width[0], width[1]);
+      assert.deepEqual(await accessibilityFindings(page), []);
+    }));
+}
+
+test('it works below a path prefix, behind nginx, live tail included', () =>
+  withPage({ fill: SHOP, entries: 6 }, async ({ service, docker }) => {
+    const nginx = await startNginx('/log-viewer/', service.url);
+    const { page, faults, close } = await openPage(browser, nginx.url, { path: '?container=later&live=1' });
+    await page.getByText('; live').waitFor();
+    docker.container('later').print(['through the proxy']);
+    await waitFor('the line', async () => (await lines(page))[0] === 'through the proxy');
+    assert.ok(page.url().startsWith(nginx.url));
+    assert.deepEqual(faults, []);
+    await close();
+    await nginx.stop();
+  }));
