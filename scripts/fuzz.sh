@@ -15,7 +15,7 @@ try() {
         printf 'fuzz: %s broke; the input is in fuzz/%s\n' "$target" "$artifacts"
         return 1
     fi
-    printf 'fuzz: %-28s %s\n' "$target" "$(grep '^Done' "$log")"
+    printf 'fuzz: %-28s %s\n' "$target" "$(grep -a '^Done' "$log")"
 }
 export -f try
 

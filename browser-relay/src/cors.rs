@@ -55,6 +55,10 @@ impl Pattern {
         if !looks_right || entry.ends_with('/') || !entry.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!("expected an origin such as https://example.com, without a path, got {entry:?}"));
         }
+        // Lists are stored with commas between their entries: `https://a,*` would come back as two.
+        if entry.contains(',') {
+            return Err(format!("expected one origin per entry, got {entry:?}"));
+        }
         Ok(match entry.split_once('*') {
             Some((prefix, suffix)) => Self::Wildcard { prefix: prefix.into(), suffix: suffix.into() },
             None => Self::Exact(entry.into()),
@@ -126,7 +130,9 @@ mod tests {
 
     #[test]
     fn what_is_no_origin_is_named() {
-        for entry in ["example.com", "https://", "https://example.com/", "https://exämple.com", "https://a b", ""] {
+        for entry in
+            ["example.com", "https://", "https://example.com/", "https://exämple.com", "https://a b", "https://a,*", ""]
+        {
             assert!(Origins::parse(&[entry]).is_err(), "{entry}");
         }
         assert!(Origins::parse(&["x".repeat(ORIGIN_BYTES_MAX + 1)]).is_err());

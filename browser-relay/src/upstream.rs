@@ -129,7 +129,8 @@ impl Way {
         response.into_body().into_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut body)?;
         Ok(match status {
             200..=202 => Outcome::Taken { status, body },
-            429 | 500..=599 => Outcome::Away { why: format!("status {status}"), retry_after },
+            // Not followed: the key is for this back end only. A proxy that is being set up answers so, for a while.
+            300..=399 | 429 | 500..=599 => Outcome::Away { why: format!("status {status}"), retry_after },
             _ => Outcome::Refused { status },
         })
     }

@@ -61,8 +61,8 @@ pub(crate) fn active(conn: &Connection) -> rusqlite::Result<Vec<(String, Dsn)>> 
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map([KEYS_MAX as i64], |row| {
         let origins = origins(row, 3)?;
-        // What was stored was checked before; nothing else writes here.
-        let origins = if origins.is_empty() { None } else { Origins::parse(&origins).ok() };
+        // A list that cannot be read (it was checked before it was stored) lets no page in, rather than the pages of all keys.
+        let origins = (!origins.is_empty()).then(|| Origins::parse(&origins).unwrap_or_default());
         Ok((row.get(0)?, Dsn { id: row.get(1)?, project: row.get(2)?, origins }))
     })?;
     rows.collect()
@@ -107,6 +107,14 @@ mod tests {
     use crate::store::testing::database;
 
     const NOW: Timestamp = Timestamp::from_millis(1_768_903_200_000);
+
+    #[test]
+    fn origins_that_cannot_be_read_let_no_page_in() {
+        let conn = database();
+        create(&conn, NOW, "one", "web", &["https://a.example".into(), "what is this".into()]).expect("stored");
+        let keys = active(&conn).expect("keys");
+        assert_eq!(keys[0].1.origins, Some(Origins::default()));
+    }
 
     #[test]
     fn a_key_is_active_until_it_is_not() {

@@ -78,6 +78,15 @@ fn a_key_may_have_origins_of_its_own() {
 }
 
 #[test]
+fn an_origin_of_a_key_is_one_origin() {
+    let relay = start();
+    let body = json!({"project": "shop", "origins": ["https://shop.example,*"]});
+    let answer = relay.admin().post_json("/api/dsn-keys", &body);
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.json()["detail"].as_str().unwrap().contains("one origin per entry"), "{}", answer.text());
+}
+
+#[test]
 fn without_a_list_no_page_of_another_origin_reads_anything() {
     let relay = start();
     assert_eq!(preflight(&relay, "https://app.example").status, 401);

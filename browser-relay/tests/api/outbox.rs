@@ -74,6 +74,21 @@ fn every_way_of_being_away_makes_events_wait() {
 }
 
 #[test]
+fn a_redirect_is_not_followed_and_loses_nothing() {
+    let relay = start();
+    let elsewhere = Backend::start();
+    let location: &'static str = format!("location: {}/stolen\r\n", elsewhere.url()).leak();
+    // At first, and again when it is tried later.
+    relay.errors.next([Act::Answer(307, location, ""), Act::Answer(302, location, "")]);
+    queued(&relay, "first");
+    let received = relay.errors.wait_for(3);
+    assert!(received.iter().all(|one| one.headers["idempotency-key"] == received[0].headers["idempotency-key"]));
+    wait_for("an empty outbox", || (waiting(&relay) == 0).then_some(()));
+    assert!(relay.admin().get("/metrics").text().contains("monlight_outbox_refused_total 0"));
+    assert_eq!(elsewhere.received().len(), 0);
+}
+
+#[test]
 fn what_waits_and_is_refused_blocks_nothing() {
     let relay = start();
     relay.errors.next([Act::HangUp, Act::Answer(400, "", "{}")]);
