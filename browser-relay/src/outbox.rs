@@ -167,6 +167,12 @@ impl Outbox {
                     return Ok(Delivered::Some { retry_after });
                 }
                 Outcome::Taken { .. } => self.figures[target as usize].delivered.fetch_add(1, Ordering::Relaxed),
+                // It is the key that is refused, until an operator sees this; the events are as good as before.
+                Outcome::Refused { status: status @ (401 | 403) } => {
+                    log::error!("{} are not taken, they wait: the API key is refused, status {status}", target.name());
+                    self.remove(&mut done)?;
+                    return Ok(Delivered::Some { retry_after: None });
+                }
                 Outcome::Refused { status } => {
                     log::warn!("one of the {} that waited is dropped: status {status}", target.name());
                     self.figures[target as usize].refused.fetch_add(1, Ordering::Relaxed)

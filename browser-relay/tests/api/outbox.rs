@@ -100,6 +100,16 @@ fn what_waits_and_is_refused_blocks_nothing() {
 }
 
 #[test]
+fn what_waits_behind_a_refused_key_is_kept() {
+    let relay = start();
+    relay.errors.next([Act::HangUp, Act::Answer(401, "", "{}"), Act::Answer(403, "", "{}")]);
+    queued(&relay, "kept");
+    assert_eq!(relay.errors.wait_for(4)[3].json()["message"], "no kept");
+    wait_for("an empty outbox", || (waiting(&relay) == 0).then_some(()));
+    assert!(relay.admin().get("/metrics").text().contains("monlight_outbox_refused_total 0"));
+}
+
+#[test]
 fn metrics_that_wait_keep_their_time() {
     let relay = start();
     relay.metrics.next([Act::HangUp]);
