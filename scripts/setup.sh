@@ -23,6 +23,8 @@ missing_packages() {
         has docker-compose || echo docker-compose
         # In front of the containers and of the interfaces, as deploy/nginx.conf.example has it.
         { { has nginx || [ -x /usr/sbin/nginx ]; } && has curl && has openssl; } || echo nginx curl openssl
+        # What backups are made and checked with.
+        has sqlite3 || echo sqlite3
         # libFuzzer is C++.
         has c++ || echo g++
     fi

@@ -6,6 +6,7 @@ set -euo pipefail
 readonly NO_ENGINE=69
 
 inside() {
+    export MONLIGHT_BIN_DIR=$1
     scripts/images.sh build "$1" 2>&1 | grep '^monlight/' >&2
     shift
     cd deploy/tests
