@@ -43,7 +43,7 @@ pub(crate) struct Trimmed {
 
 /// Does one slice of what the limits ask for: looks at no more than about `slice` entries of each kind.
 pub(crate) fn trim(tx: &Connection, limits: &Limits, now: Timestamp, slice: usize) -> rusqlite::Result<Trimmed> {
-    chapters::turn_page(tx, limits.entries_max)?;
+    chapters::turn_page(tx, entries_expected(tx, limits)?)?;
     let mut ring = Ring::new(tx, limits, now, slice)?;
     ring.delete_old_spared()?;
     ring.delete_surplus()?;
@@ -253,6 +253,15 @@ fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
 }
 
 /// What of the file is in use; the rest is given back, or used again.
+/// How many entries the limits leave room for, judged by what those that are there take. The index of a chapter is freed as
+/// a whole, so its chapters must be small beside the file.
+fn entries_expected(tx: &Connection, limits: &Limits) -> rusqlite::Result<u64> {
+    let Some(most) = limits.bytes_max else { return Ok(limits.entries_max) };
+    let entries = counts::by_container(tx)?.values().sum::<i64>().max(1) as u64;
+    let fit = most.saturating_mul(entries) / used_bytes(tx)?.max(1);
+    Ok(limits.entries_max.min(fit))
+}
+
 fn used_bytes(conn: &Connection) -> rusqlite::Result<u64> {
     let [all, free, page_bytes] = file_size(conn)?;
     Ok((all - free) * page_bytes)
