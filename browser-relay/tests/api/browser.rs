@@ -93,7 +93,7 @@ fn a_body_has_the_limit_of_the_configuration() {
 #[test]
 fn what_a_back_end_refuses_for_good_is_502() {
     let relay = start();
-    for act in [Act::Answer(400, "", "{}"), Act::Answer(401, "", "{}"), Act::Answer(302, "location: /x\r\n", "")] {
+    for act in [Act::Answer(400, "", "{}"), Act::Answer(401, "", "{}"), Act::Answer(404, "", "{}")] {
         relay.errors.next([act.clone()]);
         let answer = relay.page().post_json("/api/browser/errors", &error("x"));
         assert_eq!((answer.status, answer.detail().as_str()), (502, "Upstream error"), "{act:?}");

@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { get, send, troubleFrom } from '../shared/api';
 import { useAnswer } from '../shared/answer';
+import { copy } from '../shared/copy';
 import { Link } from '../shared/shell';
 import { Time } from '../shared/time';
 import { toast } from '../shared/toast';
@@ -303,20 +304,4 @@ function asText(error: Detail, one: Occurrence | undefined): string {
   if (one?.request_url) lines.push(`${one.request_method ?? ''} ${one.request_url}`.trim());
   lines.push(new URL(`errors/${error.id}`, document.baseURI).href, '', one?.traceback ?? error.traceback);
   return lines.join('\n');
-}
-
-async function copy(text: string): Promise<void> {
-  try {
-    await navigator.clipboard.writeText(text);
-    toast('Copied.');
-  } catch {
-    // Without TLS browsers have no clipboard; a selection always works.
-    const area = document.createElement('textarea');
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const isCopied = document.execCommand('copy');
-    area.remove();
-    toast(isCopied ? 'Copied.' : 'The browser does not allow copying.', !isCopied);
-  }
 }

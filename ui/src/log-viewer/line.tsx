@@ -1,6 +1,7 @@
 // One entry: a line, and opened, all that it says.
 import { useState } from 'preact/hooks';
 import { get, troubleFrom } from '../shared/api';
+import { copy } from '../shared/copy';
 import { Link } from '../shared/shell';
 import { parseTime } from '../shared/time';
 import { toast } from '../shared/toast';
@@ -133,14 +134,5 @@ function prettyJson(text: string): string | undefined {
   } catch {
     // It only looked like it.
     return undefined;
-  }
-}
-
-async function copy(text: string): Promise<void> {
-  try {
-    await navigator.clipboard.writeText(text);
-    toast('Copied.');
-  } catch {
-    toast('The browser does not allow copying here; select the text instead.', true);
   }
 }

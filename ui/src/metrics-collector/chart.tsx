@@ -95,7 +95,7 @@ export function Chart(props: ChartProps) {
         aria-label={`${title}: chart. Arrow keys read values, shift with arrow keys selects, enter zooms to it, escape zooms out.`}
         onKeyDown={onKeyDown}
       />
-      <span class="unseen" aria-live="polite">
+      <span class="visually-hidden" aria-live="polite">
         {spoken}
       </span>
     </section>

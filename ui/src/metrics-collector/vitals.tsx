@@ -139,7 +139,7 @@ function RatedCell({ figure, rating }: { figure: string; rating: Rating }) {
   return (
     <td class={`number rated ${rating}`}>
       {figure} {sign && <span title={words}>{sign}</span>}
-      {sign && <span class="unseen">{words}</span>}
+      {sign && <span class="visually-hidden">{words}</span>}
     </td>
   );
 }
