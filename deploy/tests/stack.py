@@ -37,8 +37,8 @@ def docker(*args, **options):
     return run("docker", *args, **options).stdout.strip()
 
 
-def wait_for(what, condition):
-    """Waits until `condition()` gives something true, and returns it."""
+def wait_for(what, condition, pause=0.02):
+    """Waits until `condition()` gives something true, and returns it; asks again after `pause` seconds."""
     deadline = time.monotonic() + PATIENCE
     while True:
         value = condition()
@@ -46,7 +46,7 @@ def wait_for(what, condition):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {PATIENCE} s for {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 class Answer:

@@ -109,12 +109,13 @@ class Running(unittest.TestCase):
             stack = released_stack()
             stack.environment["DOCKER_LOGS"] = str(logs)
             with stack:
+                self.addCleanup(docker, "rm", "--force", "speaker")
                 docker("run", "--name=speaker", "monlight/error-tracker", "--version")
                 headers = {"X-API-Key": KEYS["LOG_VIEWER_API_KEY"]}
                 url = "http://localhost:5011/api/logs?container=speaker"
-                found = wait_for("the line", lambda: request("GET", url, headers=headers).json()["logs"])
+                # log-viewer answers a client 60 times a minute.
+                found = wait_for("the line", lambda: request("GET", url, headers=headers).json()["logs"], pause=1)
                 self.assertRegex(found[0]["message"], "^error-tracker [0-9]")
-                docker("rm", "speaker")
 
     def test_from_source_with_folders_on_the_host(self):
         data = DEPLOY / "data"

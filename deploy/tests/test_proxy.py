@@ -106,6 +106,7 @@ class BehindNginx(unittest.TestCase):
         connection.request("GET", "/log-viewer/api/logs/tail?container=speaker", headers=key("LOG_VIEWER_API_KEY"))
         answer = connection.getresponse()
         self.assertEqual((answer.status, answer.headers["content-type"].split(";")[0]), (200, "text/event-stream"))
+        self.addCleanup(docker, "rm", "--force", "speaker")
         # Much less than any buffer holds; the answer goes on, so only what is passed on at once can be read.
         docker("run", "--name=speaker", "monlight/error-tracker", "--version")
         for line in answer:
@@ -114,7 +115,6 @@ class BehindNginx(unittest.TestCase):
         else:
             self.fail("the tail ended without the line")
         connection.close()
-        docker("rm", "speaker")
 
     def test_bodies_as_large_as_the_services_take(self):
         text = "x" * 200_000
