@@ -35,6 +35,11 @@ export function dockerFolder() {
           });
           appendFileSync(log, `${records.join('\n')}\n`);
         },
+        /** Prints a line of these bytes, which need not be text. */
+        printBytes(bytes) {
+          const [before, behind] = JSON.stringify({ log: '|\n', stream: 'stdout', time: new Date().toISOString() }).split('|');
+          appendFileSync(log, Buffer.concat([Buffer.from(before), bytes, Buffer.from(`${behind}\n`)]));
+        },
       };
     },
   };

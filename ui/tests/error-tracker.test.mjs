@@ -162,7 +162,7 @@ test('an error is copied as text', () =>
       await page.getByRole('button', { name: 'Copy as text' }).click();
       await page.getByText('Copied.').waitFor();
       const text = await page.evaluate(() => navigator.clipboard.readText());
-      assert.match(text, /^KeyError: no order pay\nproject shop, prod; seen 1 times/);
+      assert.match(text, /^KeyError: no order pay\nproject shop, prod; seen once/);
       assert.match(text, /\/errors\/1\n\nTraceback/);
     },
     { reports: [example('pay')], path: 'errors/1' },

@@ -36,9 +36,15 @@ export async function waitFor(what, check) {
   }
 }
 
+/** A test that fails must not leave its processes behind. */
+export function endsWithUs(child) {
+  process.once('exit', () => child.kill('SIGKILL'));
+  return child;
+}
+
 /** Starts a service with these variables; `url` ends with a slash. Give `folder` and `port` of one that stopped to start it again. */
 export async function startService(name, variables = {}, { folder = mkdtempSync(join(tmpdir(), 'monlight-ui-')), port = 0 } = {}) {
-  const child = spawn(binary(name), [], {
+  const child = endsWithUs(spawn(binary(name), [], {
     env: {
       API_KEY: KEY,
       ADMIN_API_KEY: KEY,
@@ -49,7 +55,7 @@ export async function startService(name, variables = {}, { folder = mkdtempSync(
       ...variables,
     },
     stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  }));
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text) => {
     log += text;

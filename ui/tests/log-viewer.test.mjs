@@ -98,34 +98,69 @@ test('dragging over the volume zooms in', () =>
     await page.mouse.up();
     await page.waitForURL(/since=.*until=/);
     await page.getByText('2 entries', { exact: true }).waitFor();
-    await page.getByTitle(/ to /).click();
+    await page.getByLabel('Time').selectOption('Any time');
     await page.getByText('6 entries', { exact: true }).waitFor();
   }));
 
-test('many rows scroll, and older ones are loaded on the way', () =>
-  withPage(
-    {
-      fill: (docker) => docker.container('web').print(Array.from({ length: 3_000 }, (_, n) => `line number ${n}`), { time: (n) => new Date(Date.now() - 3_600_000 + n * 100) }),
-      entries: 3_000,
-    },
-    async ({ page }) => {
-      await page.getByText('3,000 entries', { exact: true }).waitFor();
-      const list = page.getByRole('list', { name: /Log entries/ });
-      assert.ok((await page.locator('.row').count()) < 120, 'only what is in sight is drawn');
-      await waitFor('the oldest line', async () => {
-        await list.evaluate((element) => element.scrollTo(0, element.scrollHeight));
-        return (await lines(page)).includes('line number 0');
-      });
-      assert.ok((await page.locator('.row').count()) < 120);
-      await list.focus();
-      await page.keyboard.press('Home');
-      await waitFor('the newest line', async () => (await lines(page)).includes('line number 2999'));
-      await page.keyboard.press('ArrowDown');
-      await page.keyboard.press('Enter');
-      await page.locator('.opened').waitFor();
-      assert.match(await page.locator('.row.current .message').textContent(), /line number 2998/);
-    },
-  ));
+/** Scrolls to an end of the list, and on as more is loaded, until this line is there. */
+async function scrollTo(page, end, line) {
+  const list = page.getByRole('list', { name: /Log entries/ });
+  await waitFor(line, async () => {
+    await list.evaluate((element, end) => element.scrollTo(0, end === 'newest' ? 0 : element.scrollHeight), end);
+    return (await lines(page)).includes(line);
+  });
+}
+
+const numbered = (count) => (docker) =>
+  docker.container('web').print(Array.from({ length: count }, (_, n) => `line number ${n}`), { time: (n) => new Date(Date.now() - 3_600_000 + n * 20) });
+
+test('a hundred thousand rows scroll, and older ones are loaded on the way', () =>
+  withPage({ fill: numbered(100_000), entries: 100_000 }, async ({ page }) => {
+    await page.getByText('100,000 entries', { exact: true }).waitFor();
+    assert.ok((await page.locator('.row').count()) < 120, 'only what is in sight is drawn');
+    await scrollTo(page, 'oldest', 'line number 0');
+    assert.ok((await page.locator('.row').count()) < 120);
+    await page.getByRole('list', { name: /Log entries/ }).focus();
+    await page.keyboard.press('Home');
+    await waitFor('the newest line', async () => (await lines(page)).includes('line number 99999'));
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    await page.locator('.opened').waitFor();
+    assert.match(await page.locator('.row.current .message').textContent(), /line number 99998/);
+  }));
+
+test('what happened around a line goes on both ways', () =>
+  withPage({ fill: numbered(2_000), entries: 2_000, path: '?contains=number+1000' }, async ({ page }) => {
+    await page.getByRole('button', { name: 'line number 1000' }).click();
+    await page.getByRole('link', { name: 'What happened around it' }).click();
+    await page.locator('.line.marked').waitFor();
+    const list = await page.getByRole('list', { name: /Log entries/ }).boundingBox();
+    await waitFor('the newer neighbours', async () => !(await lines(page)).includes('line number 1250') && (await lines(page)).includes('line number 1000'));
+    const marked = await page.locator('.line.marked').boundingBox();
+    assert.ok(marked.y >= list.y && marked.y < list.y + list.height, 'in sight, with the newer ones put above it');
+    await scrollTo(page, 'newest', 'line number 1999');
+    await scrollTo(page, 'oldest', 'line number 0');
+    await scrollTo(page, 'newest', 'line number 1999');
+  }));
+
+test('dates can be chosen', () =>
+  withPage({ fill: SHOP, entries: 6 }, async ({ page }) => {
+    const local = (minutes) => page.evaluate((time) => new Date(time - new Date().getTimezoneOffset() * 60_000).toISOString().slice(0, 19), minutesAgo(minutes).getTime());
+    await page.getByLabel('Time').selectOption('Choose dates…');
+    const dialog = page.getByRole('dialog', { name: 'Choose dates' });
+    await dialog.getByLabel('From').fill(await local(30));
+    await dialog.getByLabel('To').fill(await local(40));
+    await dialog.getByRole('button', { name: 'Show' }).click();
+    assert.ok(await dialog.isVisible(), 'an end before the beginning is none');
+    await dialog.getByLabel('To').fill('');
+    await dialog.getByRole('button', { name: 'Show' }).click();
+    await page.getByText('2 entries', { exact: true }).waitFor();
+    assert.match(page.url(), /since=/);
+    assert.equal(await dialog.isVisible(), false);
+    assert.match(await page.getByLabel('Time').locator('option:checked').textContent(), /^Since /);
+    await page.getByLabel('Time').selectOption('Any time');
+    await page.getByText('6 entries', { exact: true }).waitFor();
+  }));
 
 test('the live tail pauses, counts, resumes, and survives a restart', () =>
   withPage({ fill: SHOP, entries: 6, path: '?live=1' }, async ({ page, service, docker, faults }) => {
@@ -162,11 +197,16 @@ test('what is shown is exported', () =>
 test('hostile lines are only ever shown', () =>
   withPage(
     {
-      fill: (docker) => docker.container('evil').print([...HOSTILE, `${'x'.repeat(1_000_000)}`, '{"a":"<script>reportViolation(1)</script>"}']),
-      entries: HOSTILE.length + 2,
+      fill: (docker) => {
+        const evil = docker.container('evil');
+        evil.print([...HOSTILE, `${'x'.repeat(1_000_000)}`, '{"a":"<script>reportViolation(1)</script>"}']);
+        evil.printBytes(Buffer.from([0x62, 0xff, 0xfe, 0xc3, 0x28, 0xed, 0xa0, 0x80, 0x65]));
+      },
+      entries: HOSTILE.length + 3,
     },
     async ({ page }) => {
       await page.locator('.line').first().waitFor();
+      assert.match((await lines(page))[0], /^b\ufffd+\(\ufffd+e$/);
       for (const wrapped of [false, true]) {
         if (wrapped) await page.getByRole('button', { name: 'Wrap' }).click();
         for (let row = 0; row < 5; row++) await page.locator('.line').nth(row).click();

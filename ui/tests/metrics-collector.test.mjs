@@ -136,6 +136,24 @@ test('charts share a cursor, dragging zooms all of them, and back is back', asyn
   await close();
 });
 
+test('dates can be chosen', async () => {
+  const { page, faults, close } = await openPage(browser, shop.url, { path: '?period=6h&project=shop' });
+  await chart(page, 'Latency').waitFor();
+  await control(page, 'Time').selectOption('Choose dates…');
+  const dialog = page.getByRole('dialog', { name: 'Choose dates' });
+  await dialog.getByLabel('From').fill('2026-03-01T10:00:00');
+  await dialog.getByLabel('To').fill('2026-03-01T11:30:00');
+  await dialog.getByRole('button', { name: 'Show' }).click();
+  await waitFor('the stretch', () => query(page).to !== undefined);
+  const moments = await page.evaluate(() => ['2026-03-01T10:00:00', '2026-03-01T11:30:00'].map((text) => String(new Date(text).getTime() / 1000)));
+  assert.deepEqual([query(page).from, query(page).to], moments);
+  await control(page, 'Time').selectOption('Last hour');
+  await waitFor('no dates', () => query(page).from === undefined);
+  assert.equal(query(page).period, '1h');
+  assert.deepEqual(faults, []);
+  await close();
+});
+
 test('the explorer finds a metric, groups, filters and aggregates; a link shows the same', async () => {
   const { page, faults, close } = await openPage(browser, shop.url, { path: '?period=6h&view=explorer' });
   await page.getByLabel('Search metrics').fill('REQUESTS tot');

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { waitFor } from './harness.mjs';
+import { endsWithUs, waitFor } from './harness.mjs';
 
 /** Serves what is at `target` below `prefix`, such as `/metrics/`; `url` ends with it. */
 export async function startNginx(prefix, target) {
@@ -15,7 +15,7 @@ export async function startNginx(prefix, target) {
   const port = await freePort();
   const config = join(folder, 'nginx.conf');
   writeFileSync(config, configOf(folder, port, prefix, target));
-  const child = spawn(binary, ['-p', folder, '-c', config, '-e', 'stderr', '-g', 'daemon off;'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = endsWithUs(spawn(binary, ['-p', folder, '-c', config, '-e', 'stderr', '-g', 'daemon off;'], { stdio: ['ignore', 'ignore', 'pipe'] }));
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text) => {
     log += text;

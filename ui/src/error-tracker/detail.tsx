@@ -95,7 +95,7 @@ function Body({ error, onChange }: { error: Detail; onChange: () => void }) {
         </div>
       </header>
       <dl class="facts">
-        <Fact name="Seen">{error.count === 1 ? 'once' : `${error.count.toLocaleString()} times`}</Fact>
+        <Fact name="Seen">{timesSeen(error)}</Fact>
         <Fact name="Last seen">
           <Time value={error.last_seen} />
         </Fact>
@@ -127,7 +127,7 @@ function Body({ error, onChange }: { error: Detail; onChange: () => void }) {
                 aria-pressed={at === number}
                 onClick={() => change({ occurrence: at ? String(at) : undefined }, true)}
               >
-                <Time value={one.timestamp} />
+                {at + 1} · <Time value={one.timestamp} />
               </button>
             ))}
           </div>
@@ -299,9 +299,13 @@ function cut(text: string): string {
 function asText(error: Detail, one: Occurrence | undefined): string {
   const lines = [
     `${error.exception_type}: ${error.message}`,
-    `project ${error.project}, ${error.environments.join(', ')}; seen ${error.count} times, ${error.first_seen} to ${error.last_seen}`,
+    `project ${error.project}, ${error.environments.join(', ')}; seen ${timesSeen(error)}, ${error.first_seen} to ${error.last_seen}`,
   ];
   if (one?.request_url) lines.push(`${one.request_method ?? ''} ${one.request_url}`.trim());
   lines.push(new URL(`errors/${error.id}`, document.baseURI).href, '', one?.traceback ?? error.traceback);
   return lines.join('\n');
+}
+
+function timesSeen({ count }: Detail): string {
+  return count === 1 ? 'once' : `${count.toLocaleString()} times`;
 }

@@ -2,8 +2,10 @@
 import { useState } from 'preact/hooks';
 import { get, send, troubleFrom } from '../shared/api';
 import { useAnswer } from '../shared/answer';
+import { withChosen } from '../shared/choices';
 import { Link } from '../shared/shell';
-import { RangePicker, Time, rangeSeconds } from '../shared/time';
+import { RangePicker, rangeSeconds } from '../shared/range';
+import { Time } from '../shared/time';
 import { toast } from '../shared/toast';
 import { TroubleLine } from '../shared/trouble';
 import { TypedField } from '../shared/typed';
@@ -258,13 +260,13 @@ function Pages(props: { offset: number; total: number; onMove: (offset: number) 
   return (
     <nav class="bar pages" aria-label="Pages of the list">
       <button disabled={offset === 0} onClick={() => onMove(Math.max(0, offset - PAGE))}>
-        Newer
+        Previous
       </button>
       <span class="faint">
         {(offset + 1).toLocaleString()} to {Math.min(offset + PAGE, total).toLocaleString()} of {total.toLocaleString()}
       </span>
       <button disabled={offset + PAGE >= total} onClick={() => onMove(offset + PAGE)}>
-        Older
+        Next
       </button>
     </nav>
   );
@@ -291,8 +293,4 @@ function NothingYet() {
       <pre tabIndex={0}>{curl}</pre>
     </div>
   );
-}
-
-function withChosen(names: string[], chosen: string): string[] {
-  return !chosen || names.includes(chosen) ? names : [...names, chosen];
 }

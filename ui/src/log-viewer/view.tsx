@@ -3,8 +3,10 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { address, get, troubleFrom } from '../shared/api';
 import { apiKey } from '../shared/key';
 import { useAnswer } from '../shared/answer';
+import { withChosen } from '../shared/choices';
+import { RangePicker, type Stretch, rangeSeconds } from '../shared/range';
 import { Link } from '../shared/shell';
-import { RangePicker, inFull, rangeSeconds } from '../shared/time';
+import { parseTime } from '../shared/time';
 import { toast } from '../shared/toast';
 import { TroubleLine } from '../shared/trouble';
 import { TypedField } from '../shared/typed';
@@ -12,17 +14,22 @@ import { useQuery } from '../shared/url';
 import { hitPattern } from './highlight';
 import { Line } from './line';
 import { type Entry, type EntryPage, type Filter, type Histogram, LEVELS } from './model';
+import { type Side, endOf, neighbours, neighboursBeyond } from './neighbours';
 import { Rows } from './rows';
 import { type TailState, follow } from './tail';
-import { type ListHandle, VirtualList } from './virtual-list';
+import { type Jump, type ListHandle, VirtualList } from './virtual-list';
 import { Volume } from './volume';
 
+/** What is shown first, and what is asked for at once when somebody scrolls on: as much as the service gives. */
 const PAGE = 200;
+const NEXT_PAGE = 500;
 const RANGES = ['15m', '1h', '6h', '24h', '7d'] as const;
 /** Kept while paused; of what arrives beyond that only the number is known, and the list is loaded anew. */
 const PAUSED_MAX = 10_000;
 /** How often arriving lines are drawn: a screen of them five times a second is as fast as anybody reads. */
 const DRAW_MS = 200;
+/** What is seen above the line that somebody asked about. */
+const ABOVE_MARKED_PX = 200;
 
 export function LogView() {
   const [query, change] = useQuery();
@@ -46,16 +53,18 @@ export function LogView() {
 
   const rows = useRef(new Rows());
   const list = useRef<ListHandle>(undefined);
+  const jump = useRef<Jump>(undefined);
   const [version, setVersion] = useState(0);
   const bump = useCallback(() => setVersion((version) => version + 1), []);
-  const next = useRef<string | null>(null);
+  // Where to go on beyond what is shown; none where nothing is.
+  const ends = useRef<Record<Side, string | null>>({ newer: null, older: null });
   const isLoadingMore = useRef(false);
 
   const first = useAnswer(
     async (signal) => {
       if (around) {
-        const { logs } = await get<{ logs: Entry[] }>(`api/logs/${around}/around`, { limit: 100 }, signal);
-        return { logs, total: logs.length, next: null } satisfies EntryPage;
+        const logs = await neighbours(around, signal);
+        return { logs, total: logs.length, next: endOf(logs, 'older') } satisfies EntryPage;
       }
       return get<EntryPage>('api/logs', { ...filter, ...times(), limit: PAGE }, signal);
     },
@@ -67,33 +76,43 @@ export function LogView() {
     rows.current.open.clear();
     if (around) rows.current.open.add(Number(around));
     rows.current.relayout();
-    next.current = first.value.next;
-    bump();
+    ends.current = { newer: around ? endOf(first.value.logs, 'newer') : null, older: first.value.next };
     const at = rows.current.entries.findIndex(({ id }) => String(id) === around);
-    list.current?.scrollToTop();
-    if (at > 0) requestAnimationFrame(() => list.current?.shift(Math.max(0, rows.current.top(at) - 200)));
+    jump.current = { to: at < 0 ? 0 : Math.max(0, rows.current.top(at) - ABOVE_MARKED_PX) };
+    bump();
   }, [first.value]);
 
-  const loadMore = useCallback(() => {
-    if (!next.current || isLoadingMore.current) return;
-    isLoadingMore.current = true;
-    const [wanted, before] = [asked, next.current];
-    get<EntryPage>('api/logs', { ...filter, ...times(), limit: PAGE, before })
-      .then((page) => {
-        if (wanted !== newestAsked.current) return;
-        next.current = rows.current.append(page.logs) ? page.next : null;
-        bump();
-      })
-      .catch((error: unknown) => toast(troubleFrom(error).message, true))
-      .finally(() => {
-        isLoadingMore.current = false;
-      });
-  }, [asked]);
+  const loadMore = useCallback(
+    (side: Side) => {
+      const end = ends.current[side];
+      if (!end || isLoadingMore.current) return;
+      isLoadingMore.current = true;
+      const page = async () => {
+        if (!around) return get<EntryPage>('api/logs', { ...filter, ...times(), limit: NEXT_PAGE, before: end });
+        const logs = await neighboursBeyond(end, side);
+        return { logs, next: endOf(logs, side) };
+      };
+      page()
+        .then(({ logs, next }) => {
+          if (asked !== newestAsked.current) return;
+          if (side === 'newer') putOnTop(logs, false);
+          else if (!rows.current.append(logs)) next = null;
+          ends.current[side] = next;
+          bump();
+        })
+        .catch((error: unknown) => toast(troubleFrom(error).message, true))
+        .finally(() => {
+          isLoadingMore.current = false;
+        });
+    },
+    [asked],
+  );
   const newestAsked = useRef(asked);
   newestAsked.current = asked;
 
+  // Counting a million entries takes longer than finding the newest: those come first.
   const histogram = useAnswer(
-    (signal) => get<Histogram>('api/logs/histogram', { container: filter.container, level: filter.level, ...times() }, signal),
+    async (signal) => first.value && get<Histogram>('api/logs/histogram', { container: filter.container, level: filter.level, ...times() }, signal),
     [filter.container, filter.level, since, until, value('time'), first.value],
   );
   const containers = useAnswer(
@@ -122,7 +141,7 @@ export function LogView() {
         paused.current.count += newest.length;
         paused.current.entries = newest.concat(paused.current.entries).slice(0, PAUSED_MAX);
         setWaiting(paused.current.count);
-      } else show(newest);
+      } else putOnTop(newest);
     }, DRAW_MS);
     void follow(filter, rows.current.entries.reduce((most, { id }) => Math.max(most, id), 0) || undefined, stop.signal, (entries) => arrived.push(...entries), setTail);
     return () => {
@@ -130,11 +149,11 @@ export function LogView() {
       clearInterval(timer);
     };
   }, [isLive, isReady, asked]);
-  const show = (newest: Entry[]) => {
-    const wasAtTop = list.current?.isAtTop() ?? true;
+  /** Who looks at the top sees what arrives; everybody else keeps seeing the same. */
+  const putOnTop = (newest: Entry[], mayMove = list.current?.isAtTop() ?? true) => {
     const by = rows.current.prepend(newest);
+    if (!mayMove) jump.current = { by };
     bump();
-    if (!wasAtTop) requestAnimationFrame(() => list.current?.shift(by));
   };
   const resume = () => {
     const { entries, count } = paused.current;
@@ -142,7 +161,7 @@ export function LogView() {
     setPaused(false);
     setWaiting(0);
     if (count > entries.length) first.reload();
-    else show(entries);
+    else putOnTop(entries);
     list.current?.scrollToTop();
   };
 
@@ -194,13 +213,14 @@ export function LogView() {
             )}
           </select>
         </label>
-        {since || until ? (
-          <button type="button" onClick={() => change({ since: undefined, until: undefined })} title={`${since} to ${until || 'now'}`}>
-            {since ? inFull(new Date(since)) : ''} – {until ? inFull(new Date(until)) : 'now'} ✕
-          </button>
-        ) : (
-          <RangePicker value={value('time')} choices={RANGES} all="Any time" onChange={(time) => change({ time })} />
-        )}
+        <RangePicker
+          value={value('time')}
+          choices={RANGES}
+          all="Any time"
+          onChange={(time) => change({ time, since: undefined, until: undefined })}
+          stretch={stretchOf(since, until)}
+          onStretch={({ from, to }) => change({ since: isoOf(from), until: isoOf(to), time: undefined, live: undefined })}
+        />
         <button type="button" aria-pressed={isWrapped} onClick={() => { rows.current.relayout(); change({ wrap: isWrapped ? undefined : '1' }, true); }}>
           Wrap
         </button>
@@ -242,6 +262,7 @@ export function LogView() {
           rows={rows.current}
           version={version}
           handle={list}
+          jump={jump}
           label="Log entries, the newest first"
           onNearEnd={loadMore}
           onScroll={() => undefined}
@@ -314,6 +335,12 @@ async function download(filter: Filter): Promise<void> {
   }
 }
 
-function withChosen(names: string[], chosen: string): string[] {
-  return !chosen || names.includes(chosen) ? names : [...names, chosen];
+function isoOf(moment: number | undefined): string | undefined {
+  return moment === undefined ? undefined : new Date(moment).toISOString();
+}
+
+/** What the address says; a time that is none is left to the service to refuse. */
+function stretchOf(since: string, until: string): Stretch | undefined {
+  const moment = (text: string) => (text ? parseTime(text).getTime() || undefined : undefined);
+  return since || until ? { from: moment(since), to: moment(until) } : undefined;
 }

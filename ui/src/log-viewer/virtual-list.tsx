@@ -2,19 +2,21 @@
 import type { ComponentChild } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Entry } from './model';
+import type { Side } from './neighbours';
 import type { Rows } from './rows';
 
 /** Drawn beyond what is in sight, so that scrolling finds rows there. */
 const OVERSCAN_PX = 400;
-/** How far from the end more is asked for. */
+/** How far from an end more is asked for. */
 const NEAR_END_PX = 1_500;
 
 export interface ListHandle {
   scrollToTop: () => void;
   isAtTop: () => boolean;
-  /** Keeps what is seen in its place when so much was put on top. */
-  shift: (pixels: number) => void;
 }
+
+/** Where the list goes with what is drawn next: so far down, or that much further. */
+export type Jump = { to: number } | { by: number };
 
 export function VirtualList(props: {
   rows: Rows;
@@ -22,9 +24,11 @@ export function VirtualList(props: {
   version: number;
   render: (entry: Entry, isCurrent: boolean) => ComponentChild;
   onToggle: (entry: Entry) => void;
-  onNearEnd: () => void;
+  onNearEnd: (side: Side) => void;
   onScroll: (isAtTop: boolean) => void;
   handle: { current: ListHandle | undefined | null };
+  /** Taken when the rows it counts on are there. */
+  jump: { current: Jump | undefined };
   label: string;
 }) {
   const { rows, onNearEnd } = props;
@@ -36,9 +40,6 @@ export function VirtualList(props: {
   props.handle.current = {
     scrollToTop: () => view.current?.scrollTo({ top: 0 }),
     isAtTop: () => (view.current?.scrollTop ?? 0) < 4,
-    shift: (pixels) => {
-      if (view.current) view.current.scrollTop += pixels;
-    },
   };
 
   useEffect(() => {
@@ -56,6 +57,12 @@ export function VirtualList(props: {
   useLayoutEffect(() => {
     const element = view.current;
     if (!element) return;
+    const jump = props.jump.current;
+    if (jump) {
+      props.jump.current = undefined;
+      element.scrollTop = 'to' in jump ? jump.to : element.scrollTop + jump.by;
+      setScroll({ top: element.scrollTop, height: element.clientHeight });
+    }
     let [above, changed] = [0, false];
     for (const row of element.querySelectorAll<HTMLElement>('[data-row]')) {
       const index = Number(row.dataset.row);
@@ -71,7 +78,9 @@ export function VirtualList(props: {
   });
 
   useEffect(() => {
-    if (rows.top(rows.entries.length) - scroll.top - scroll.height < NEAR_END_PX) onNearEnd();
+    const top = view.current?.scrollTop ?? 0;
+    if (rows.top(rows.entries.length) - top - scroll.height < NEAR_END_PX) onNearEnd('older');
+    if (top < NEAR_END_PX) onNearEnd('newer');
   }, [props.version, scroll, onNearEnd]);
 
   const move = (to: number) => {

@@ -1,6 +1,6 @@
 // What is looked at: project, time, how often it is asked for anew.
-import { lazily } from '../shared/lazily';
-import { RangePicker } from '../shared/time';
+import { withChosen } from '../shared/choices';
+import { RangePicker } from '../shared/range';
 import { PERIODS, REFRESHES, type Changes, type Stretch, type View, stretchSeconds, zoomTo } from './view';
 
 const SPAN_SECONDS_MIN = 120;
@@ -27,7 +27,7 @@ export function Bar({ view, change, projects, isLoading, reload }: BarProps) {
           <span>Project</span>
           <select value={project} onChange={(event) => change({ project: event.currentTarget.value })}>
             <option value="">All projects</option>
-            {(projects.includes(project) || !project ? projects : [project, ...projects]).map((name) => (
+            {withChosen(projects, project).map((name) => (
               <option key={name} value={name}>
                 {name}
               </option>
@@ -36,10 +36,11 @@ export function Bar({ view, change, projects, isLoading, reload }: BarProps) {
         </label>
       )}
       <RangePicker
-        value={isFollowing ? period : ''}
+        value={period}
         choices={PERIODS}
-        {...(isFollowing ? {} : { all: stretchInWords(zoom) })}
-        onChange={(period) => period && change({ period, ...zoomTo(undefined) })}
+        onChange={(period) => change({ period, ...zoomTo(undefined) })}
+        stretch={zoom && { from: zoom.from * 1000, to: zoom.to * 1000 }}
+        onStretch={({ from = 0, to = Date.now() }) => change(zoomTo({ from: Math.floor(from / 1000), to: Math.ceil(to / 1000) }))}
       />
       <div class="steps" role="group" aria-label="Move in time">
         <button onClick={() => move('earlier')} title="Earlier" aria-label="Earlier">
@@ -99,10 +100,4 @@ export function moved(view: View, kind: Move, now = Math.ceil(Date.now() / 1000)
       return { from: Math.max(0, end - 2 * span), to: end };
     }
   }
-}
-
-const time = lazily(() => new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' }));
-
-export function stretchInWords({ from, to }: Stretch): string {
-  return time().formatRange(from * 1000, to * 1000);
 }

@@ -1,5 +1,5 @@
 // What is looked at, as the URL has it: `/?project=&period=&refresh=&metric=&latency=`, as in the original, and more.
-import { rangeSeconds } from '../shared/time';
+import { rangeSeconds } from '../shared/range';
 import { useQuery } from '../shared/url';
 
 export const PERIODS = ['15m', '1h', '6h', '24h', '7d', '30d'] as const;

@@ -1,5 +1,4 @@
-// Times in the viewer's zone, with UTC on hover; and the range a page looks at.
-import type { ComponentChildren } from 'preact';
+// Times in the viewer's zone, with UTC on hover.
 import { useEffect, useState } from 'preact/hooks';
 import { lazily } from './lazily';
 
@@ -49,47 +48,4 @@ export function Time({ value, isFull = false }: { value: string; isFull?: boolea
       {isFull ? inFull(time) : sinceThen(time, now)}
     </time>
   );
-}
-
-/** A stretch of time as the URL has it: `15m`, `24h`, `7d`, or nothing for all. */
-export function RangePicker(props: {
-  value: string;
-  choices: readonly string[];
-  onChange: (value: string) => void;
-  all?: string;
-  children?: ComponentChildren;
-}) {
-  const choices = props.choices.includes(props.value) || !props.value ? props.choices : [...props.choices, props.value];
-  return (
-    <label class="field">
-      <span>Time</span>
-      <select value={props.value} onChange={(event) => props.onChange(event.currentTarget.value)}>
-        {props.all !== undefined && <option value="">{props.all}</option>}
-        {choices.map((choice) => (
-          <option key={choice} value={choice}>
-            {rangeInWords(choice)}
-          </option>
-        ))}
-        {props.children}
-      </select>
-    </label>
-  );
-}
-
-const RANGE = /^(\d+)([smhd])$/;
-const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
-const WORDS = { s: 'second', m: 'minute', h: 'hour', d: 'day' } as const;
-
-/** `24h` in seconds; nothing for what is not a range. */
-export function rangeSeconds(range: string): number | undefined {
-  const parts = RANGE.exec(range);
-  return parts ? Number(parts[1]) * SECONDS[parts[2] as keyof typeof SECONDS] : undefined;
-}
-
-/** `24h` as "last 24 hours". */
-export function rangeInWords(range: string): string {
-  const parts = RANGE.exec(range);
-  if (!parts) return range;
-  const word = WORDS[parts[2] as keyof typeof WORDS];
-  return parts[1] === '1' ? `Last ${word}` : `Last ${parts[1]} ${word}s`;
 }
