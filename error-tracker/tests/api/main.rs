@@ -16,6 +16,7 @@ mod migration;
 mod overload;
 mod pages;
 mod projects;
+mod protocol;
 mod sdk;
 #[path = "../smtp/sink.rs"]
 mod sink;
