@@ -17,6 +17,9 @@ const SESSION_BYTES_MAX: usize = 64;
 /// What metrics-collector takes.
 const METRICS_BYTES_MAX: usize = 512 << 10;
 
+/// error-tracker's limit for the type of an exception: what is longer is refused here, not when it has waited in the outbox.
+const TYPE_BYTES_MAX: usize = 200;
+
 /// An error as a page reports it.
 pub(crate) struct BrowserError<'a> {
     kind: Cow<'a, str>,
@@ -35,10 +38,16 @@ impl<'a> BrowserError<'a> {
     /// Reads a request body.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
         let object = object(body)?;
+        let kind = object.required_text("type")?;
+        let message = object.required_text("message")?;
+        let stack = object.required_text("stack")?;
+        if kind.len() > TYPE_BYTES_MAX {
+            return Err(Invalid::new(format!("Field 'type' exceeds maximum length of {TYPE_BYTES_MAX} characters")));
+        }
         Ok(Self {
-            kind: object.required_text("type")?,
-            message: object.required_text("message")?,
-            stack: object.required_text("stack")?,
+            kind,
+            message,
+            stack,
             url: object.text("url"),
             user_agent: object.text("user_agent"),
             session_id: object.text("session_id"),
@@ -309,6 +318,7 @@ mod tests {
             BrowserError::parse(br#"{"type":"","message":"","stack":"","url":5,"context":[1]}"#).expect("an error");
         let report: Value = serde_json::from_slice(&error.report("p", "", None)).expect("JSON");
         assert_eq!((report.get("request_url"), &report["extra"]), (None, &json!({})));
+        let too_long = json!({"type": "é".repeat(101), "message": "", "stack": ""}).to_string();
         for (body, expected) in [
             ("", "Empty request body"),
             ("{", "Invalid JSON"),
@@ -316,6 +326,7 @@ mod tests {
             ("{}", "Missing required field: type"),
             (r#"{"type":"T"}"#, "Missing required field: message"),
             (r#"{"type":"T","message":"m","stack":1}"#, "Missing required field: stack"),
+            (too_long.as_str(), "Field 'type' exceeds maximum length of 200 characters"),
         ] {
             let refused = BrowserError::parse(body.as_bytes()).err().map(|invalid| invalid.detail);
             assert_eq!(refused.as_deref(), Some(expected), "{body}");

@@ -99,9 +99,16 @@ fn event(target: Target, dsn: &Dsn, request: &Request, body: Vec<u8>) -> Result<
     Ok(Event { target, idempotency_key: idempotency_key(dsn, request)?, client, body })
 }
 
-/// The page's own key, kept apart from those of other projects, else a new one.
+/// The page's own key, kept apart from those of other projects, else a new one. A beacon has no headers of its own: its key is
+/// in the query.
 fn idempotency_key(dsn: &Dsn, request: &Request) -> Result<String, ApiError> {
-    match request.header("idempotency-key").filter(|key| !key.is_empty()) {
+    let header = request.header("idempotency-key").filter(|key| !key.is_empty());
+    let given = header.or_else(|| request.query().text("idempotency_key"));
+    // It goes on in a header.
+    if given.is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+        return Err(ApiError::new(Kind::Invalid, "Idempotency-Key: expected printable ASCII without spaces"));
+    }
+    match given {
         Some(key) if key.len() <= IDEMPOTENCY_KEY_BYTES_MAX => Ok(format!("{}:{key}", dsn.id)),
         Some(key) => {
             let bytes = key.len();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::backend::Act;
-use super::{error, start, start_with};
+use super::{DSN, error, start, start_with};
 
 #[test]
 fn an_error_reaches_error_tracker_and_its_answer_the_page() {
@@ -113,4 +113,25 @@ fn a_page_s_own_idempotency_key_is_passed_on_for_its_project() {
     assert_eq!(keys, ["1:abc", "1:abc"]);
     let page = relay.page().with_header("idempotency-key", &"x".repeat(101));
     assert_eq!(page.post_json("/api/browser/errors", &error("x")).status, 400);
+}
+
+#[test]
+fn a_beacon_s_idempotency_key_is_in_its_query() {
+    let relay = start();
+    let beacon = relay.stranger();
+    let send =
+        |key: &str| beacon.post_json(&format!("/api/browser/errors?key={DSN}&idempotency_key={key}"), &error("x"));
+    assert_eq!(send("abc").status, 201);
+    assert_eq!(relay.errors.received()[0].headers["idempotency-key"], "1:abc");
+    for unsendable in ["a%0d%0aX-Api-Key:%20b", "a%20b", "%C3%A9"] {
+        let refused = send(unsendable);
+        assert_eq!(
+            (refused.status, refused.detail()),
+            (400, "Idempotency-Key: expected printable ASCII without spaces".into())
+        );
+    }
+    // The header goes first.
+    let page = relay.page().with_header("idempotency-key", "def");
+    assert_eq!(page.post_json("/api/browser/errors?idempotency_key=abc", &error("x")).status, 201);
+    assert_eq!(relay.errors.received()[1].headers["idempotency-key"], "1:def");
 }
