@@ -6,7 +6,7 @@ BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
-.PHONY: help run test test-ui test-clients test-python test-deploy fuzz build ui images screenshots lint bench setup clean
+.PHONY: help run test test-ui test-clients test-python test-js test-deploy fuzz build ui images screenshots lint bench setup clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,10 +30,13 @@ test-ui: build ## the web interfaces in a real browser
 screenshots: build ## the pictures of the documentation, into docs/images
 	npm --prefix ui run screenshots --silent
 
-test-clients: test-python
+test-clients: test-python test-js
 
 test-python: setup-test build ## the Python client, and the published one by the same contract
 	@scripts/test-python.sh
+
+test-js: setup-test build ## the browser client, in a real browser
+	@scripts/test-js.sh
 
 test-deploy: build ## images and compose files on a Docker Engine of their own
 	deploy/tests/run.sh $(BIN_DIR)

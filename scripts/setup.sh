@@ -77,7 +77,7 @@ main() {
     install_node_packages ui/package-lock.json
     if [ "$step" != build ]; then install_venv; fi
     if [ "$step" = test ]; then
-        install_node_packages ./*/tests/*/package-lock.json
+        install_node_packages clients/js/package-lock.json ./*/tests/*/package-lock.json
         has cargo-fuzz || cargo install --quiet --locked cargo-fuzz
     fi
 }

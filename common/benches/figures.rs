@@ -8,6 +8,7 @@ use common::testing::figures::Table;
 
 fn main() {
     python();
+    javascript();
     interfaces();
 }
 
@@ -26,6 +27,14 @@ fn python() {
     command.arg("bench/figures.py").env("PYTHONPATH", "src:tests").current_dir(folder);
     let note = "Python of the machine, one thread; costs are medians of 15 rounds in which nothing is sent.";
     table(&mut command).write("clients/python", note);
+}
+
+fn javascript() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/js");
+    let mut command = Command::new("node");
+    command.arg("bench/figures.js").current_dir(folder);
+    let note = "Chromium without a window; the fetch is answered in the page, its cost the middle of 15 differences over 300 calls each.";
+    table(&mut command).write("clients/js", note);
 }
 
 /// What a script measured.

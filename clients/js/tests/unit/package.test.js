@@ -1,0 +1,27 @@
+// What is published: everything that package.json promises, and nothing of the workshop.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { expect, test } from 'vitest';
+
+const folder = fileURLToPath(new URL('../..', import.meta.url));
+const read = (name) => readFileSync(folder + name, 'utf8');
+const manifest = JSON.parse(read('package.json'));
+
+test('the package has what its manifest names', () => {
+  const [{ files }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+  const names = files.map(({ path }) => path);
+  const promised = [manifest.main, manifest.types, manifest.unpkg, './README.md', './CHANGELOG.md', './LICENSE'].map((path) => path.slice(2));
+  expect(names).toEqual(expect.arrayContaining(promised));
+  expect(names.filter((name) => !/^(dist\/|README\.md|CHANGELOG\.md|LICENSE|package\.json)/.test(name))).toEqual([]);
+  expect(manifest.dependencies).toBeUndefined();
+});
+
+test('the changelog begins with this version', () => {
+  expect(/^## (.+)$/m.exec(read('CHANGELOG.md'))[1]).toBe(manifest.version);
+});
+
+test('a bundle is under 5 KB, compressed', () => {
+  for (const name of ['monlight.esm.js', 'monlight.min.js']) expect(gzipSync(read(`dist/${name}`), { level: 9 }).length).toBeLessThanOrEqual(5_120);
+});

@@ -1,0 +1,12 @@
+// On a server there is no page: nothing happens, and nothing raises.
+import { expect, test } from 'vitest';
+import { init } from '../../src/core';
+
+test('a server renders with a client that does nothing', async () => {
+  const client = init({ dsn: 'k', endpoint: 'https://relay.example' });
+  client.captureError(new Error('x'));
+  client.counter('x_total');
+  client.setUser('u');
+  expect(await client.flush()).toBe(true);
+  expect(client.stats()).toEqual({ sent: 0, lost: 0, waiting: 0 });
+});
