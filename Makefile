@@ -6,7 +6,8 @@ BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
-.PHONY: help run test test-ui test-clients test-python test-js test-deploy fuzz build ui images screenshots lint bench setup clean
+.PHONY: help run test test-ui test-clients test-python test-js test-deploy test-soak fuzz soak build ui images screenshots \
+    lint bench setup clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,10 +20,14 @@ test: setup-test lint build ## check everything; what CI runs
 	$(MAKE) --no-print-directory test-ui
 	$(MAKE) --no-print-directory -j2 test-clients
 	$(MAKE) --no-print-directory test-deploy
+	$(MAKE) --no-print-directory test-soak
 	scripts/fuzz.sh 20
 
 fuzz: setup-test ## try the parsers with what nobody thought of, for FOR seconds (600)
 	scripts/fuzz.sh $(or $(FOR),600)
+
+soak: setup-test build ## the whole stack under load and faults for FOR seconds (600), with the chances of SEED
+	@scripts/soak.sh python -m soak --bin-dir $(BIN_DIR) --seconds $(or $(FOR),600) --seed "$(SEED)"
 
 test-ui: build ## the web interfaces in a real browser
 	npm --prefix ui test --silent
@@ -40,6 +45,9 @@ test-js: setup-test build ## the browser client, in a real browser
 
 test-deploy: build ## images and compose files on a Docker Engine of their own
 	deploy/tests/run.sh $(BIN_DIR)
+
+test-soak: setup-test build ## the harness of soak/, and a short run
+	@scripts/test-soak.sh $(BIN_DIR) 20
 
 build: ui ## the static release binaries
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(TARGET)

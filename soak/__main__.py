@@ -1,0 +1,105 @@
+"""Runs the stack under load and faults, and settles the account. `make soak`, or scripts/soak.sh."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from . import answers, books, clock, report
+from .faults import Faults
+from .load import Load
+from .people import People
+from .stack import Stack
+from .verdict import Verdict
+from .watch import Watch
+
+# Part of the time in which processes are ended; in the rest they live on, so that what leaks has time to show.
+PART_WITH_KILLS = 0.5
+
+
+def main() -> int:
+    arguments = _arguments()
+    logging.getLogger("monlight").setLevel(logging.CRITICAL)
+    seed = arguments.seed or str(random.SystemRandom().randrange(10**9))
+    _say(f"{arguments.seconds} s, SEED={seed}")
+    if reason := clock.unavailable():
+        _say(f"clocks are NOT stepped: {reason}")
+        assert os.environ.get("CI") != "true", reason
+    verdict = Verdict()
+    with (
+        tempfile.TemporaryDirectory(prefix="monlight-soak-") as name,
+        Stack(arguments.bin_dir, Path(name), verdict) as stack,
+    ):
+        try:
+            text = _run(stack, arguments.seconds, seed, verdict)
+        except BaseException:
+            verdict.violation("the run broke off")
+            raise
+        finally:
+            if verdict.violations:
+                _keep(Path(name), arguments.keep)
+    print(text, flush=True)
+    return 1 if verdict.violations else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
+    parser.add_argument("--seconds", type=int, required=True, help="how long there are load and faults")
+    parser.add_argument("--seed", default="", help="of a run that is to be repeated")
+    parser.add_argument("--bin-dir", type=Path, required=True, help="folder of the services")
+    parser.add_argument("--keep", type=Path, default=Path("target/soak"), help="where a run that failed leaves files")
+    return parser.parse_args()
+
+
+def _run(stack: Stack, seconds: int, seed: str, verdict: Verdict) -> str:
+    load, faults, people = Load(stack, seed, verdict), Faults(stack, seed, verdict), People(seed, verdict)
+    stack.start()
+    watch = Watch(stack)
+    for part in (watch, load, people, faults):
+        part.start()
+    _wait(seconds * PART_WITH_KILLS, verdict)
+    faults.spare_processes()
+    _wait(seconds * (1 - PART_WITH_KILLS), verdict)
+    faults.stop()
+    people.stop()
+    load.stop()
+    answers.check(stack, load, verdict)
+    stack.hang_up()
+    uses = watch.stop()
+    for service in stack:
+        service.terminate()
+        books.check_log(service, verdict)
+    balances = books.check(stack, load, verdict)
+    for name, use in uses.items():
+        for problem in use.problems():
+            verdict.violation(f"{name}: {problem}")
+    return report.render(stack, balances, uses, faults.counts, verdict)
+
+
+def _wait(seconds: float, verdict: Verdict) -> None:
+    """A violation ends the run early: what comes after it says less."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not verdict.violations:
+        time.sleep(0.2)
+
+
+def _keep(folder: Path, keep: Path) -> None:
+    """The disks in memory go with this process."""
+    shutil.rmtree(keep, ignore_errors=True)
+    shutil.copytree(folder, keep, ignore=shutil.ignore_patterns("*.sock"))
+    _say(f"databases and logs are in {keep}")
+
+
+def _say(text: str) -> None:
+    print(f"soak: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
