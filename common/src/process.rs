@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
 use crate::prometheus::Page;
 
@@ -12,9 +13,16 @@ const FOREIGN_STACK_BYTES: &str = "131072";
 
 /// Prepares the process. Call it first in `main`, before any thread exists.
 pub fn prepare() {
+    close_files_to_others();
     bound_foreign_stacks();
     bound_heap();
     raise_descriptor_limit();
+}
+
+/// Databases and backups hold what applications say in their logs and errors, which may be anything. Their owner writes them, a
+/// group may be let read them, nobody else is.
+fn close_files_to_others() {
+    umask(Mode::WGRP | Mode::RWXO);
 }
 
 /// Bounds the stacks of threads that libraries start without saying how large.

@@ -55,3 +55,16 @@ fn each_key_has_a_rate_per_address_and_strangers_theirs() {
     assert_eq!(other.post_json("/api/browser/errors", &error("x")).status, 201);
     assert_eq!(relay.stranger().get("/health").status, 200);
 }
+
+#[test]
+fn what_the_gate_tells_the_handlers_cannot_be_said_from_outside() {
+    let relay = start();
+    relay.admin().post_json("/api/dsn-keys", &json!({"project": "other"}));
+    let page = relay.page().with_header("x-monlight-dsn", "2").with_header("x-monlight-client", "192.0.2.9");
+    assert_eq!(page.post_json("/api/browser/errors", &error("x")).status, 201);
+    let received = relay.errors.received();
+    assert_eq!(received[0].json()["project"], "web");
+    assert_eq!(received[0].headers["x-forwarded-for"], "127.0.0.1");
+    let stranger = relay.stranger().with_header("x-monlight-dsn", "1");
+    assert_eq!(stranger.post_json("/api/browser/errors", &error("x")).status, 401);
+}

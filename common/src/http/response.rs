@@ -85,6 +85,10 @@ impl Response {
             let _ = write!(out, "{name}: {value}\r\n");
         }
         out.extend_from_slice(b"x-content-type-options: nosniff\r\n");
+        // Answers are for who has the key. No cache on the way knows that a key is in `X-API-Key` or in the query.
+        if self.headers.iter().all(|(name, _)| *name != "cache-control") {
+            out.extend_from_slice(b"cache-control: no-store\r\n");
+        }
         out.extend_from_slice(self.lines.as_bytes());
         out
     }
@@ -130,8 +134,11 @@ mod tests {
         assert_eq!(
             String::from_utf8(response.to_http(false, true)).expect("ASCII"),
             "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nallow: GET\r\n\
-             x-content-type-options: nosniff\r\ncontent-length: 8\r\nconnection: close\r\n\r\n{\"id\":1}"
+             x-content-type-options: nosniff\r\ncache-control: no-store\r\ncontent-length: 8\r\nconnection: close\r\n\r\n\
+             {\"id\":1}"
         );
+        let kept = String::from_utf8(Response::no_content().with_header("cache-control", "no-cache").head(false));
+        assert_eq!(kept.expect("ASCII").matches("cache-control").count(), 1);
         assert!(response.to_http(true, false).ends_with(b"\r\n\r\n"));
     }
 }

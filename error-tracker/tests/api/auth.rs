@@ -77,3 +77,19 @@ fn without_trust_the_forwarded_address_does_not_count() {
     let from = |address: &str| tracker.client().with_header("X-Forwarded-For", address).get("/api/projects").status;
     assert_eq!((from("192.0.2.1"), from("192.0.2.2")), (200, 429));
 }
+
+#[test]
+fn no_cache_keeps_an_answer() {
+    let tracker = start();
+    let (client, stranger) = (tracker.client(), Client::new(tracker.address()));
+    for (client, path, status) in [
+        (&client, "/api/errors", 200),
+        (&client, "/metrics", 200),
+        (&client, "/api/errors/7", 404),
+        (&client, "/api/errors?since=x", 400),
+        (&stranger, "/api/errors", 401),
+    ] {
+        let answer = client.get(path);
+        assert_eq!((answer.status, answer.headers["cache-control"].as_str()), (status, "no-store"), "{path}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -222,4 +223,22 @@ fn a_backup_may_have_any_name_and_a_key_only_what_a_header_holds() {
         assert_eq!(output.status.code(), Some(2), "{key:?}");
         assert!(stderr(&output).contains("API_KEY: expected visible ASCII characters"), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn files_are_closed_to_other_users() {
+    let tracker = start();
+    tracker.client().post_json("/api/errors", &report("x"));
+    let target = tracker.folder.path().join("copy.db");
+    let output =
+        run(&["--backup", target.to_str().unwrap()], &[("DATABASE_PATH", tracker.database().to_str().unwrap())]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(tracker.folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o027, 0, "{}: {mode:o}", entry.path().display());
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    assert!(names.iter().any(|name| name.ends_with("-wal")) && names.len() >= 4, "{names:?}");
 }
