@@ -21,6 +21,10 @@ export -f try
 
 main() {
     local seconds=${1:?usage: fuzz.sh SECONDS} targets each
+    # For their databases, which no disk need keep.
+    TMPDIR=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")" monlight-fuzz.XXXXXX)
+    export TMPDIR
+    trap 'rm -rf "$TMPDIR"' EXIT
     # The one toolchain there is has no sanitizers.
     cargo fuzz build --fuzz-dir . --sanitizer none
     BUILT=target/$(rustc -vV | sed -n 's/^host: //p')/release

@@ -1,19 +1,82 @@
 //! What `cargo fuzz` calls (`fuzz/`): bytes of strangers, all the way to an answer. Panics where a promise is broken.
 
-use common::clock::Timestamp;
-use rusqlite::Connection;
+use std::cell::RefCell;
+use std::sync::Arc;
 
+use common::env::Secret;
+use common::fuzzing::{Handlers, NOW, Setup};
+use common::service::Core;
+use rusqlite::Connection;
+use serde_json::value::RawValue;
+
+use crate::config::Backend;
+use crate::context::Shared;
+use crate::cors::Origins;
+use crate::door::{CLIENT_NOTE, DSN_NOTE};
+use crate::dsn::{self, Keys};
+use crate::outbox::Outbox;
 use crate::resolve::{resolve_position, resolve_stack};
+use crate::routes::ROUTES;
 use crate::sourcemap::arriving::NewMap;
 use crate::sourcemap::parse::SourceMap;
 use crate::stack::{self, Original, Place};
 use crate::store;
 use crate::translate::{BrowserError, Metrics};
-
-const NOW: Timestamp = Timestamp::from_millis(1_768_900_000_000);
+use crate::upstream::Upstream;
 
 thread_local! {
     static DATABASE: Connection = common::testing::database::in_memory(store::MIGRATIONS);
+    static HANDLERS: RefCell<Handlers<Shared>> = const { RefCell::new(Handlers::new(SETUP)) };
+}
+
+const SETUP: Setup<Shared> = Setup {
+    routes: ROUTES,
+    migrations: store::MIGRATIONS,
+    prepare_reader: |_| Ok(()),
+    shared,
+    notes: &[(DSN_NOTE, "1"), (CLIENT_NOTE, "192.0.2.1")],
+};
+
+/// One key, and back ends that are away: what is taken waits.
+fn shared(core: &Core) -> Shared {
+    let backend = || Backend { url: "http://127.0.0.1:1".into(), api_key: Secret::new("k") };
+    let upstream = Arc::new(Upstream::new(backend(), backend()));
+    let active = core.writer.call(|tx| {
+        store::keys::seed(tx, NOW, "key", "p")?;
+        store::keys::active(tx)
+    });
+    let keys = Arc::new(Keys::default());
+    keys.set(active.expect("a key"));
+    let (outbox, threads) = Outbox::start(core, Arc::clone(&upstream)).expect("its threads");
+    threads.stop();
+    Shared { keys, upstream, outbox }
+}
+
+/// A request is refused with a reason, or answered.
+pub fn request(bytes: &[u8]) {
+    HANDLERS.with_borrow_mut(|handlers| handlers.answer(bytes));
+}
+
+/// Settings: the origin of a page, then lines of `CORS_ORIGINS`, each of which is a seed of `DSN_KEYS` as well. What is read
+/// is the same when it is written and read again, and only a star lets in what is not named.
+pub fn settings(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut lines = text.split('\n');
+    let origin = lines.next().unwrap_or_default();
+    let entries: Vec<&str> = lines.collect();
+    for entry in &entries {
+        if let Ok((project, key)) = dsn::parse_seed(entry) {
+            assert_eq!(dsn::parse_seed(&format!("{project}:{key}")), Ok((project, key)));
+        }
+    }
+    let Ok(origins) = Origins::parse(&entries) else { return };
+    let stored = origins.entries().join(",");
+    let again: Vec<&str> = stored.split(',').filter(|entry| !entry.is_empty()).collect();
+    assert_eq!(Origins::parse(&again).as_ref(), Ok(&origins));
+    if origins.allow(origin) {
+        let named = again.contains(&origin);
+        assert!(named || again.iter().any(|entry| entry.contains('*')), "{origin} by {stored}");
+    }
 }
 
 /// A source map is refused, or stored and looked up.
@@ -52,10 +115,11 @@ pub fn stack(bytes: &[u8]) {
 pub fn event(bytes: &[u8]) {
     if let Ok(error) = BrowserError::parse(bytes) {
         let report = error.report("p", &error.stack, None);
-        serde_json::from_slice::<serde_json::Value>(&report).expect("a report");
+        // Numbers are passed on as they are spelt, whether they fit into ours or not.
+        serde_json::from_slice::<&RawValue>(&report).expect("a report");
     }
     if let Ok(metrics) = Metrics::parse(bytes, "p", Some(NOW)) {
-        let items: Vec<serde_json::Value> = serde_json::from_slice(&metrics.body).expect("a batch");
+        let items: Vec<&RawValue> = serde_json::from_slice(&metrics.body).expect("a batch");
         assert_eq!(items.len(), metrics.count);
     }
 }

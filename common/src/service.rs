@@ -42,8 +42,8 @@ pub struct Core {
     /// Tells when it is time to stop.
     pub stop: Stop,
     pub(crate) interface: Option<&'static Interface>,
-    http: Arc<HttpMetrics>,
-    started: Instant,
+    pub(crate) http: Arc<HttpMetrics>,
+    pub(crate) started: Instant,
 }
 
 /// A service that runs.
@@ -57,7 +57,7 @@ pub struct Service {
 }
 
 /// Makes a connection ready for a service's queries.
-type PrepareReader = fn(&Connection) -> rusqlite::Result<()>;
+pub(crate) type PrepareReader = fn(&Connection) -> rusqlite::Result<()>;
 
 impl Service {
     /// From now on signals are heard, and the database is open and up to date.
@@ -145,8 +145,8 @@ pub struct Context<S> {
     pub core: Arc<Core>,
     /// What the service's parts share.
     pub shared: Arc<S>,
-    reader: OnceCell<Reader>,
-    prepare_reader: PrepareReader,
+    pub(crate) reader: OnceCell<Reader>,
+    pub(crate) prepare_reader: PrepareReader,
 }
 
 impl<S> Context<S> {
@@ -179,7 +179,7 @@ impl Core {
         if let Some(detail) = trouble.or(degraded) {
             more["detail"] = detail.into();
         }
-        Response::json(status, &more).with_header("cache-control", "no-store")
+        Response::json(status, &more)
     }
 
     /// The beginning of `GET /metrics`: the figures of what all services have.

@@ -1,17 +1,49 @@
 //! What `cargo fuzz` calls (`fuzz/`): bytes of strangers, all the way to an answer. Panics where a promise is broken.
 
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::clock::Timestamp;
+use common::fuzzing::{Handlers, NOW, Setup};
 use common::query::Query;
 
+use crate::config::Retention;
+use crate::context::Shared;
 use crate::question::Question;
+use crate::routes::ROUTES;
 use crate::sample::{Accepted, Batch};
 use crate::series::Keyer;
+use crate::store;
+use crate::store::points::Ingest;
+use crate::totals::TotalsCache;
 use crate::window::Window;
 
-const NOW: Timestamp = Timestamp::from_millis(1_768_900_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
+/// Few, so that there are too many soon.
+const SERIES_MAX: u32 = 500;
+
+thread_local! {
+    static HANDLERS: RefCell<Handlers<Shared>> = const { RefCell::new(Handlers::new(SETUP)) };
+}
+
+const SETUP: Setup<Shared> = Setup {
+    routes: ROUTES,
+    migrations: store::MIGRATIONS,
+    prepare_reader: |_| Ok(()),
+    shared: |_| Shared {
+        ingest: Ingest::new(SERIES_MAX, 0),
+        retention: Retention { raw: DAY, minutes: DAY, hours: DAY },
+        dropped_labels: vec!["session_id".to_owned()],
+        figures: Arc::default(),
+        totals: TotalsCache::default(),
+    },
+    notes: &[],
+};
+
+/// A request is refused with a reason, or answered.
+pub fn request(bytes: &[u8]) {
+    HANDLERS.with_borrow_mut(|handlers| handlers.answer(bytes));
+}
 
 /// A batch is refused, or all of its points are as they must be.
 pub fn batch(bytes: &[u8]) {

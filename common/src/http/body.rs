@@ -86,7 +86,9 @@ impl Chunks {
 /// The text before CR LF; none when the line has not ended yet.
 fn line(input: &[u8]) -> Result<Option<&[u8]>, BadChunks> {
     match input.iter().position(|b| *b == b'\n') {
-        Some(end) if end > 0 && input[end - 1] == b'\r' && !input[..end - 1].contains(&b'\r') => {
+        Some(end)
+            if (1..=LINE_BYTES_MAX).contains(&end) && input[end - 1] == b'\r' && !input[..end - 1].contains(&b'\r') =>
+        {
             Ok(Some(&input[..end - 1]))
         }
         Some(_) => Err(BadChunks::Malformed),
@@ -138,7 +140,9 @@ mod tests {
         check("3\r\nabcd\r\n", Err(BadChunks::Malformed));
         check("65\r\n", Err(BadChunks::TooLarge));
         check("ffffffffffffffffff\r\n", Err(BadChunks::TooLarge));
+        // However much of a line is here at once.
         check(&"0".repeat(2000), Err(BadChunks::Malformed));
+        check(&format!("0;{}\r\n\r\n", "x".repeat(2000)), Err(BadChunks::Malformed));
     }
 
     proptest! {

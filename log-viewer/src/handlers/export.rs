@@ -33,9 +33,8 @@ pub(crate) fn start(ctx: &Context, request: &mut Request) -> Result<Reply, ApiEr
     let filter = Filter::parse(request.query())?;
     let seat = Seat::take().ok_or_else(|| ApiError::unavailable(5, "Too many exports at once, try again"))?;
     let reader = ctx.core.database.reader()?;
-    let head = Response::new(200, format.content_type(), Vec::new())
-        .with_header("cache-control", "no-store")
-        .with_header("content-disposition", format.disposition());
+    let head =
+        Response::new(200, format.content_type(), Vec::new()).with_header("content-disposition", format.disposition());
     let run = Box::new(move |outlet: &mut common::http::stream::Outlet| {
         let _seat = seat;
         export(&reader, &filter, format, &mut BufWriter::with_capacity(BUFFER_BYTES, outlet))

@@ -24,16 +24,16 @@ const DRIVER: &str = "json-file";
 
 /// A container as Docker describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Container {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) created: Option<LogTime>,
-    pub(super) folder: PathBuf,
+pub(crate) struct Container {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) created: Option<LogTime>,
+    pub(crate) folder: PathBuf,
 }
 
 impl Container {
     /// The file Docker writes to.
-    pub(super) fn log_path(&self) -> PathBuf {
+    pub(crate) fn log_path(&self) -> PathBuf {
         self.folder.join(format!("{}-json.log", self.id))
     }
 }
@@ -61,7 +61,7 @@ struct LogConfig {
 }
 
 /// Finds containers, and reads a description again only when its file has changed.
-pub(super) struct Discovery {
+pub(crate) struct Discovery {
     sources: PathBuf,
     patterns: Patterns,
     known: BTreeMap<String, Known>,
@@ -82,12 +82,12 @@ struct Version {
 }
 
 impl Discovery {
-    pub(super) fn new(sources: PathBuf, patterns: Patterns) -> Self {
+    pub(crate) fn new(sources: PathBuf, patterns: Patterns) -> Self {
         Self { sources, patterns, known: BTreeMap::new(), told: HashSet::new() }
     }
 
     /// The containers that are watched, by id. Fails when the folder itself cannot be read.
-    pub(super) fn scan(&mut self) -> io::Result<Vec<Container>> {
+    pub(crate) fn scan(&mut self) -> io::Result<Vec<Container>> {
         let mut seen = BTreeMap::new();
         for entry in fs::read_dir(&self.sources)? {
             let entry = entry?;

@@ -5,7 +5,7 @@
 //! again. [`follower`] follows one container, [`files`] knows rotation, [`lines`] cuts bytes into lines, [`containers`]
 //! finds containers, and [`watch`] tells when there is something to read.
 
-mod containers;
+pub(crate) mod containers;
 pub(crate) mod figures;
 mod files;
 mod follower;

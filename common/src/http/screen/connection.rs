@@ -272,7 +272,7 @@ impl<'c> Client<'c> {
                 return Err(refused(Kind::HeadTooLarge, detail, Refusal::HeadTooLarge));
             }
             if has_bare_line_end(&input[searched..]) {
-                return Err(refused(Kind::Invalid, "Malformed request head: a bare LF", Refusal::Malformed));
+                return Err(refused(Kind::Invalid, "Malformed request head: a bare CR or LF", Refusal::Malformed));
             }
             let was_empty = input.is_empty();
             searched = input.len().saturating_sub(3);
