@@ -88,6 +88,7 @@ impl<'a> Head<'a> {
         head.framing = head.read_framing(version)?;
         head.keep_alive = head.wants_keep_alive(version);
         head.expects_continue = head.read_expect(version)?;
+        head.check_idempotency_key()?;
         Ok(head)
     }
 
@@ -106,6 +107,14 @@ impl<'a> Head<'a> {
             (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
             (None, Some(_)) => Err(ApiError::new(Kind::NotImplemented, "Transfer-Encoding: expected chunked")),
         }
+    }
+
+    /// A header that is not ASCII goes no further. Without this one, what is to count once would count again.
+    fn check_idempotency_key(&self) -> Result<(), ApiError> {
+        if self.values("idempotency-key").all(<[u8]>::is_ascii) {
+            return Ok(());
+        }
+        Err(malformed("Idempotency-Key", "expected ASCII"))
     }
 
     fn wants_keep_alive(&self, version: u8) -> bool {
@@ -200,6 +209,13 @@ mod tests {
         assert_eq!(status("nonsense\r\n\r\n"), 400);
         assert_eq!(status("GET / HTTP/1.1\r\nExpect: cake\r\n\r\n"), 417);
         assert_eq!(status(&format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65))), 431);
+    }
+
+    #[test]
+    fn an_idempotency_key_that_would_be_lost_is_refused() {
+        assert_eq!(status("POST / HTTP/1.1\r\nIdempotency-Key: a b\r\n\r\n"), 200);
+        assert_eq!(status("POST / HTTP/1.1\r\nUser-Agent: \u{e9}\r\nIdempotency-Key: \u{e9}\r\n\r\n"), 400);
+        assert_eq!(status("POST / HTTP/1.1\r\nUser-Agent: \u{e9}\r\n\r\n"), 200);
     }
 
     #[test]
