@@ -6,17 +6,18 @@ BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
-.PHONY: help run test test-ui test-clients test-python test-js test-deploy test-soak fuzz soak build ui images screenshots \
-    lint bench setup clean
+.PHONY: help run test test-scripts test-ui test-clients test-python test-js test-deploy test-soak fuzz soak build ui images \
+    screenshots lint bench versions check-version check-clean setup setup-test clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: build ## start the services with a generated development key
 	@scripts/run.sh $(BIN_DIR)
 
 test: setup-test lint build ## check everything; what CI runs
 	cargo test --workspace --locked
+	$(MAKE) --no-print-directory test-scripts
 	$(MAKE) --no-print-directory test-ui
 	$(MAKE) --no-print-directory -j2 test-clients
 	$(MAKE) --no-print-directory test-deploy
@@ -28,6 +29,9 @@ fuzz: setup-test ## try the parsers with what nobody thought of, for FOR seconds
 
 soak: setup-test build ## the whole stack under load and faults for FOR seconds (600), with the chances of SEED
 	@scripts/soak.sh python -m soak --bin-dir $(BIN_DIR) --seconds $(or $(FOR),600) --seed "$(SEED)"
+
+test-scripts: setup-test build ## releases against a scratch remote, workflows, what the documentation says of metrics
+	cd scripts/tests && $(MONLIGHT_VENV)/bin/python -m unittest discover
 
 test-ui: build ## the web interfaces in a real browser
 	npm --prefix ui test --silent
@@ -71,6 +75,18 @@ lint: ui ## formatting, clippy, types, shellcheck; warnings are errors
 bench: build ## measure every figure and write docs/performance.md
 	@scripts/setup.sh bench
 	cargo bench --workspace --locked --bench figures
+
+release-%: ## release a service, `services`, `python`, `js` or `all` as V=x.y.z; DRY_RUN=1 only shows it
+	@scripts/release.sh release $* "$$V"
+
+versions: ## the versions of the four services and the two clients
+	@scripts/release.sh versions
+
+check-version: ## whether V=x.y.z can be released
+	@scripts/release.sh check-version "$$V"
+
+check-clean: ## whether everything is committed
+	@scripts/release.sh check-clean
 
 setup:
 	@scripts/setup.sh build

@@ -48,7 +48,7 @@ install_packages() {
 
 # The Python packages of the tests, in a folder of their own; made anew when the list changes.
 install_venv() {
-    local wanted=(error-tracker/tests/requirements.txt clients/python/requirements.txt soak/requirements.txt) have=.venv/installed.txt
+    local wanted=({error-tracker/tests,clients/python,soak,scripts/tests}/requirements.txt) have=.venv/installed.txt
     if cat "${wanted[@]}" | cmp -s - "$have"; then return 0; fi
     say "setup: Python packages for the tests"
     python3 -m venv .venv

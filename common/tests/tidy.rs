@@ -243,6 +243,19 @@ fn every_route_is_described() {
 }
 
 #[test]
+fn descriptions_have_the_version_of_their_service() {
+    let version = |path: String, start: &str| {
+        let text = fs::read_to_string(root().join(&path)).expect("a file");
+        let line = text.lines().find_map(|line| line.strip_prefix(start));
+        line.unwrap_or_else(|| panic!("{path}: no version")).trim_matches('"').to_owned()
+    };
+    for service in ["error-tracker", "log-viewer", "metrics-collector", "browser-relay"] {
+        let described = version(format!("docs/openapi/{service}.yaml"), "  version: ");
+        assert_eq!(described, version(format!("{service}/Cargo.toml"), "version = "), "docs/openapi/{service}.yaml");
+    }
+}
+
+#[test]
 fn decisions_are_numbered() {
     let mut names: Vec<PathBuf> = fs::read_dir(root().join("docs/decisions"))
         .expect("decisions")

@@ -18,8 +18,8 @@ test('the package has what its manifest names', () => {
   expect(manifest.dependencies).toBeUndefined();
 });
 
-test('the changelog begins with this version', () => {
-  expect(/^## (.+)$/m.exec(read('CHANGELOG.md'))[1]).toBe(manifest.version);
+test('the changelog knows this version', () => {
+  expect(read('CHANGELOG.md')).toContain(`\n## ${manifest.version}\n`);
 });
 
 test('a bundle is under 5 KB, compressed', () => {
