@@ -28,6 +28,7 @@ fuzz: setup-test ## try the parsers with what nobody thought of, for FOR seconds
 	scripts/fuzz.sh $(or $(FOR),600)
 
 soak: setup-test build ## the whole stack under load and faults for FOR seconds (600), with the chances of SEED
+	@npm --prefix clients/js run --silent build
 	@scripts/soak.sh python -m soak --bin-dir $(BIN_DIR) --seconds $(or $(FOR),600) --seed "$(SEED)"
 
 test-scripts: setup-test build ## releases against a scratch remote, workflows, what the documentation says of metrics

@@ -11,6 +11,7 @@ main() {
     ruff check --quiet --config soak/pyproject.toml soak
     ruff format --quiet --check --config soak/pyproject.toml soak
     mypy --no-error-summary --config-file soak/pyproject.toml soak
+    npm --prefix clients/js run --silent build
     scripts/soak.sh pytest --quiet --config-file soak/pyproject.toml soak/tests
     scripts/soak.sh python -m soak --bin-dir "$bin_dir" --seconds "$seconds"
 }

@@ -9,7 +9,8 @@ from functools import partial
 
 import httpx
 
-from .load import Load, Program
+from .containers import Program
+from .load import Load
 from .stack import KEY, Stack
 from .verdict import Verdict
 from .waiting import wait_for

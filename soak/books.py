@@ -14,8 +14,9 @@ from pathlib import Path
 
 import apsw
 
+from .containers import line_name
 from .ledger import Balance, Ledger
-from .load import Load, line_name
+from .load import Load
 from .stack import Service, Stack
 from .verdict import Verdict
 

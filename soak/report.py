@@ -19,7 +19,9 @@ def render(
 ) -> str:
     """Everything that a run has to say."""
     events: list[Row] = [("events", "sent", "acknowledged", "stored", "lost", "doubled")]
-    events += [_balance(balance) for balance in balances]
+    numbers = [_numbers(balance) for balance in balances]
+    rows = [*zip((balance.what for balance in balances), numbers, strict=True), ("together", _sums(numbers))]
+    events += [(what, *map(str, row)) for what, row in rows]
     services: list[Row] = [
         ("service", "starts", "peak RSS", "RSS, first and last", "descriptors", "idle, first and last", "database")
     ]
@@ -32,9 +34,12 @@ def render(
     return "\n\n".join([*parts, *verdict.violations])
 
 
-def _balance(balance: Balance) -> Row:
-    numbers = (balance.sent, balance.acknowledged, balance.stored, balance.lost.total(), balance.doubled.total())
-    return balance.what, *map(str, numbers)
+def _numbers(balance: Balance) -> tuple[int, ...]:
+    return balance.sent, balance.acknowledged, balance.stored, balance.lost.total(), balance.doubled.total()
+
+
+def _sums(rows: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(sum(column) for column in zip(*rows, strict=True))
 
 
 def _service(name: str, starts: int, database_bytes: int, use: Use) -> Row:
