@@ -67,11 +67,13 @@ ui/dist/built: $(UI_SOURCES)
 	npm --prefix ui run build --silent
 	@touch $@
 
-lint: ui ## formatting, clippy, types, shellcheck; warnings are errors
+lint: setup-test ui ## formatting, clippy, types, scripts, workflows; warnings are errors
 	npm --prefix ui run check --silent
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	shellcheck scripts/*.sh deploy/*.sh deploy/tests/*.sh .ci/run
+	$(MONLIGHT_VENV)/bin/actionlint
+	$(MONLIGHT_VENV)/bin/zizmor --quiet --offline .github
 
 bench: build ## measure every figure and write docs/performance.md
 	@scripts/setup.sh bench
