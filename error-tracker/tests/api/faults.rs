@@ -201,6 +201,35 @@ fn somebody_elses_lock() {
 }
 
 #[test]
+fn a_request_survives_that_the_service_is_stopped_and_goes_on() {
+    const TIMES: usize = 10;
+    let tracker = start();
+    let (client, pid) = (tracker.client(), tracker.service.pid());
+    let other = read_write(&tracker.database());
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| send(&client, "meanwhile"));
+        // Some of the stops find it waiting for the commit. The kernel breaks off system calls with a time limit then.
+        for _ in 0..TIMES {
+            tracker.service.signal(Signal::STOP);
+            wait_for("the service to be stopped", || (state(pid) == 'T').then_some(()));
+            tracker.service.signal(Signal::CONT);
+            wait_for("the service to go on", || (state(pid) != 'T').then_some(()));
+        }
+        other.execute_batch("ROLLBACK").unwrap();
+        let report = waiting.join().unwrap();
+        assert!(report.is_some(), "it was refused and stored: {:?}", tracker.service.log());
+        check_kept(&client, &[report.unwrap()]);
+    });
+}
+
+/// Of a process: `T` when it is stopped (proc(5)).
+fn state(pid: u32) -> char {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+}
+
+#[test]
 fn sigterm_lets_requests_finish() {
     let Tracker { service, folder } = start();
     let pid = process(&service.pid().to_string());

@@ -1,12 +1,12 @@
 //! An answer on its way from tiny_http to the client: taken over whole, or passed on as it comes when it is a stream.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Shared;
 use super::connection::{BUSY, Connection, WRITING, find_empty_line};
-use super::local::{ANSWER_TIME_MAX, Local};
+use super::local::{ANSWER_TIME_MAX, Local, read_once};
 use super::memory::Share;
 use crate::http::stream::{FRAME_BYTES_MAX, Frame, STREAM_MARK};
 
@@ -179,7 +179,7 @@ fn read_some(local: &mut Local<'_>, frames: &mut Vec<u8>) -> io::Result<()> {
 fn read_up_to(local: &mut Local<'_>, buffer: &mut Vec<u8>, most: usize) -> io::Result<()> {
     let before = buffer.len();
     buffer.resize(before + most, 0);
-    let outcome = local.stream()?.read(&mut buffer[before..]);
+    let outcome = read_once(local.stream()?, &mut buffer[before..]);
     buffer.truncate(before + outcome.as_ref().copied().unwrap_or(0));
     match outcome? {
         0 => Err(ErrorKind::UnexpectedEof.into()),

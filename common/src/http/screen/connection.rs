@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::answer::{Answer, Answering};
 use super::arriving::{Arriving, Body, send_parts};
-use super::local::Local;
+use super::local::{Local, read_once};
 use super::memory::SMALL_BYTES;
 use crate::http::error::{ApiError, Kind};
 use crate::http::gate::Admitted;
@@ -362,12 +362,7 @@ impl<'c> Client<'c> {
         let input = &mut self.buffers.input;
         let before = input.len();
         input.resize(before + most, 0);
-        let outcome = loop {
-            match (&self.connection.socket).read(&mut input[before..]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                outcome => break outcome,
-            }
-        };
+        let outcome = read_once(&mut &self.connection.socket, &mut input[before..]);
         input.truncate(before + outcome.as_ref().copied().unwrap_or(0));
         outcome
     }

@@ -1,6 +1,6 @@
 //! The way from the screen to tiny_http: a few connections to its Unix socket, kept open and shared.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -99,7 +99,7 @@ impl LocalPool {
         let mut answer = [0; GREETING_ANSWER_MAX];
         let mut length = 0;
         while !answer[..length].ends_with(b"\r\n\r\n") {
-            match stream.read(&mut answer[length..])? {
+            match read_once(&mut stream, &mut answer[length..])? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => length += count,
             }
@@ -129,6 +129,17 @@ impl Drop for Local<'_> {
         state.close_unused();
         drop(state);
         self.pool.returned.notify_one();
+    }
+}
+
+/// One read that gives something. The kernel breaks one with a time limit off when the process was stopped meanwhile
+/// (signal(7)): that is no answer.
+pub(super) fn read_once(stream: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
     }
 }
 
