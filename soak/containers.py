@@ -28,11 +28,11 @@ class Program(Sender):
 
     def work(self) -> None:
         stream = self.random.choice(["stdout", "stderr"])
-        kind = self.random.randrange(40)
-        if kind == 0:
+        kind = self.random.randrange(200)
+        if kind < 4:
             for line in self.TRACE:
                 self._write(stream, f"{line} #{self.next()}")
-        elif kind == 1:
+        elif kind == 4:
             # Several records.
             filler = "y" * self.random.randint(PIECE_BYTES - 40, 3 * PIECE_BYTES)
             self._write(stream, f"[debug] #{self.next()} {filler}")

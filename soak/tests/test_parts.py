@@ -17,6 +17,7 @@ from soak.clock import Clock, unavailable
 from soak.disk import Disk
 from soak.docker_log import PIECE_BYTES, Container, Rotation
 from soak.proxy import Network
+from soak.watch import Use
 
 HOUR = 3600
 
@@ -94,3 +95,19 @@ def _age(file: Path) -> int:
 
 def _read(file: Path) -> bytes:
     return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("use", "problem"),
+    [
+        (Use(30 << 10, (9000, 9000), (20, 30), 30, 90), None),
+        (Use(30 << 10, None, (20, 30), 30, 90), None),
+        (Use((30 << 10) + 1, (9000, 9000), (20, 30), 30, 90), "its memory came to 30.0 MB"),
+        (Use(30 << 10, (9000, 14000), (20, 30), 30, 90), "its memory grew from 9000 to 14000 KB"),
+        (Use(30 << 10, (9000, 9000), (20, 31), 30, 90), "it holds 31 descriptors with nobody connected"),
+    ],
+)
+def test_what_a_service_may_use(use: Use, problem: str | None) -> None:
+    found = use.problems()
+    assert len(found) == (problem is not None)
+    assert all(line.startswith(problem) for line in found if problem)
