@@ -7,7 +7,7 @@ export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
 
 .PHONY: help run test test-scripts test-ui test-clients test-python test-js test-deploy test-soak fuzz soak build ui images \
-    screenshots lint bench versions check-version check-clean setup setup-test clean
+    screenshots lint audit bench versions check-version check-clean setup setup-test clean
 
 help: ## list the targets
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,9 @@ lint: setup-test ui ## formatting, clippy, types, scripts, workflows; warnings a
 	shellcheck scripts/*.sh deploy/*.sh deploy/tests/*.sh .ci/run
 	$(MONLIGHT_VENV)/bin/actionlint
 	$(MONLIGHT_VENV)/bin/zizmor --quiet --offline .github
+
+audit: ## licences, sources and known vulnerabilities of what the binaries are made of
+	@scripts/audit.sh
 
 bench: build ## measure every figure and write docs/performance.md
 	@scripts/setup.sh bench

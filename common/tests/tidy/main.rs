@@ -1,5 +1,7 @@
 //! Checks on the code itself: what readers rely on and no compiler sees.
 
+mod security;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -95,7 +97,6 @@ fn each_boundary_has_its_file() {
     none(outside(&sources, "tiny_http", &["common/src/http/server.rs"]));
     none(outside(&sources, "httparse", &["common/src/http/head.rs", "common/src/http/screen/answer.rs"]));
     none(outside(&sources, "lettre", &["error-tracker/src/mailer.rs"]));
-    none(outside(&sources, "unsafe", &["common/src/process.rs"]));
     for word in SQL {
         none(outside(
             &sources,
@@ -135,6 +136,8 @@ fn every_file_says_what_it_is_for() {
             "\"\"\""
         } else if source.ends_with(".sql") {
             "-- "
+        } else if source.ends_with(".md") && source.text.starts_with("---\ntitle: ") {
+            "---\ntitle: "
         } else if source.ends_with(".md") {
             "# "
         } else {
@@ -215,44 +218,56 @@ fn help_and_documentation_name_the_same_variables() {
     }
 }
 
-/// What clients may call is in `docs/openapi/`; what a browser opens for people is not.
+/// What clients may call is in `docs/openapi/`, and nothing else; what a browser opens for people is not.
 #[test]
 fn every_route_is_described() {
+    let mut problems = Vec::new();
     for service in ["error-tracker", "log-viewer", "metrics-collector", "browser-relay"] {
         let table = fs::read_to_string(root().join(service).join("src/routes.rs")).expect("the routes");
         let page = fs::read_to_string(root().join(format!("docs/openapi/{service}.yaml"))).expect("the description");
-        let routes = table.split("Route::new(").skip(1).filter_map(|text| {
-            let mut parts = text.split(['(', ',', '"']).map(str::trim).filter(|part| !part.is_empty());
-            Some((parts.next()?.to_lowercase(), parts.next()?))
-        });
-        let is_described = |method: &str, path: &str| {
-            let operations = page.split(&format!("\n  {path}:\n")).nth(1);
-            operations.map_or_else(
-                || page.contains(&format!("`{path}`")),
-                |rest| {
-                    rest.lines()
-                        .take_while(|line| line.starts_with("    "))
-                        .any(|line| line.starts_with(&format!("    {method}:")))
-                },
-            )
-        };
+        let routes: Vec<(String, &str)> = table.split("Route::new(").skip(1).filter_map(route).collect();
+        let described = operations(&page);
         let for_people = |path: &str| !path.starts_with("/api/") && path != "/metrics" && path != "/health";
-        let missing = routes.filter(|(method, path)| !for_people(path) && !is_described(method, path));
-        none(missing.map(|(method, path)| format!("docs/openapi/{service}.yaml: nothing about {method} {path}")));
+        // A second name of a path is told in words.
+        let is_described = |route: &(String, &str)| {
+            described.contains(route)
+                || (described.iter().all(|(_, path)| *path != route.1) && page.contains(&format!("`{}`", route.1)))
+        };
+        let missing = routes.iter().filter(|route| !for_people(route.1) && !is_described(route));
+        problems.extend(
+            missing.map(|(method, path)| format!("docs/openapi/{service}.yaml: nothing about {method} {path}")),
+        );
+        let unknown = described.iter().filter(|operation| !routes.contains(operation));
+        problems
+            .extend(unknown.map(|(method, path)| format!("docs/openapi/{service}.yaml: {method} {path} is no route")));
     }
+    none(problems);
 }
 
-#[test]
-fn descriptions_have_the_version_of_their_service() {
-    let version = |path: String, start: &str| {
-        let text = fs::read_to_string(root().join(&path)).expect("a file");
-        let line = text.lines().find_map(|line| line.strip_prefix(start));
-        line.unwrap_or_else(|| panic!("{path}: no version")).trim_matches('"').to_owned()
-    };
-    for service in ["error-tracker", "log-viewer", "metrics-collector", "browser-relay"] {
-        let described = version(format!("docs/openapi/{service}.yaml"), "  version: ");
-        assert_eq!(described, version(format!("{service}/Cargo.toml"), "version = "), "docs/openapi/{service}.yaml");
+/// Method and path of `Post, "/api/errors", Key, …`.
+fn route(text: &str) -> Option<(String, &str)> {
+    let mut parts = text.split(['(', ',', '"']).map(str::trim).filter(|part| !part.is_empty());
+    Some((parts.next()?.to_lowercase(), parts.next()?))
+}
+
+/// Methods and paths of a description.
+fn operations(page: &str) -> Vec<(String, &str)> {
+    let paths = page.split("\npaths:\n").nth(1).and_then(|rest| rest.split("\ncomponents:").next()).expect("paths");
+    let mut path = "";
+    let mut operations = Vec::new();
+    for line in paths.lines() {
+        match (line.strip_prefix("    "), line.strip_prefix("  ")) {
+            (Some(inner), _) if inner.starts_with(|c: char| c.is_ascii_lowercase()) && path.starts_with('/') => {
+                let method = inner.split(':').next().unwrap_or_default();
+                if ["get", "post", "delete", "options", "put", "patch", "head"].contains(&method) {
+                    operations.push((method.to_owned(), path));
+                }
+            }
+            (None, Some(name)) => path = name.trim_end_matches(':'),
+            _ => {}
+        }
     }
+    operations
 }
 
 #[test]
