@@ -41,7 +41,8 @@ CREATE TABLE map_contents (
     PRIMARY KEY (sheet, source, first_line)
 ) WITHOUT ROWID;
 
--- The maps as the original has them; sourcesContent is left out.
+-- The maps as the original has them; sourcesContent is left out. An ORDER BY within group_concat would be a syntax error for every
+-- SQLite before 3.44, and with it the whole file, also for a backup; SQLite keeps the order of a subquery here.
 CREATE VIEW source_maps AS
 SELECT
     id, project, release, file_url,
@@ -50,15 +51,15 @@ SELECT
             count(*) = 1 AND max(line) = 0 AND max(column) = 0,
             max(json),
             '{"version":3,"sections":['
-            || coalesce(group_concat('{"offset":{"line":' || line || ',"column":' || column || '},"map":' || json || '}', ',' ORDER BY id), '')
+            || coalesce(group_concat('{"offset":{"line":' || line || ',"column":' || column || '},"map":' || json || '}', ','), '')
             || ']}'
         )
         FROM (
-            SELECT id, line, column, (
-                SELECT group_concat(text, '' ORDER BY map_texts.id) FROM map_texts
-                WHERE map_texts.id BETWEEN first_text AND last_text
+            SELECT line, column, (
+                SELECT group_concat(text, '')
+                FROM (SELECT text FROM map_texts WHERE map_texts.id BETWEEN first_text AND last_text ORDER BY map_texts.id)
             ) AS json
-            FROM map_sheets WHERE map = maps.id
+            FROM map_sheets WHERE map = maps.id ORDER BY map_sheets.id
         )
     )) AS map_content,
     uploaded_at
