@@ -2,7 +2,8 @@
 //! [writer](crate::writer); everybody else gets a [`Reader`].
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io::ErrorKind;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -78,6 +79,7 @@ impl Database {
     pub fn open(path: &Path, service: &str, migrations: &[Migration]) -> Result<(Self, Connection), OpenError> {
         let folder = folder_of(path);
         check_folder(folder)?;
+        check_files(path)?;
         let lock = take_lock(path)?;
         let about = |error: rusqlite::Error| OpenError(format!("database {}: {error}", path.display()));
         let mut conn = open_file(path).map_err(about)?;
@@ -226,20 +228,37 @@ fn check_folder(folder: &Path) -> Result<(), OpenError> {
     match File::create(&probe) {
         // A leftover probe is harmless.
         Ok(_) => drop(fs::remove_file(&probe)),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-            return Err(OpenError(format!(
-                "database folder {} belongs to user {} and cannot be written by user {uid}; run: chown -R {uid}:{gid} {}",
-                folder.display(),
-                meta.uid(),
-                folder.display(),
-            )));
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(of_another_user("folder", folder, &meta, folder));
         }
         // A full disk is no reason not to start: what is stored can still be read, and writing resumes by itself.
-        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {}
+        Err(error) if error.kind() == ErrorKind::StorageFull => {}
         Err(error) => return Err(OpenError(format!("database folder {}: {error}", folder.display()))),
     }
     Ok(())
+}
+
+/// A folder made for this user may hold files that another one left, such as root, whom all files of the original belong to.
+fn check_files(path: &Path) -> Result<(), OpenError> {
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let file = with_suffix(path, suffix);
+        let Ok(meta) = fs::metadata(&file) else { continue };
+        if File::options().write(true).open(&file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+            return Err(of_another_user("file", &file, &meta, folder_of(path)));
+        }
+    }
+    Ok(())
+}
+
+/// Says what helps; `deploy/upgrade.sh` reads it and does it.
+fn of_another_user(kind: &str, path: &Path, meta: &Metadata, folder: &Path) -> OpenError {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    OpenError(format!(
+        "database {kind} {} belongs to user {} and cannot be written by user {uid}; run: chown -R {uid}:{gid} {}",
+        path.display(),
+        meta.uid(),
+        folder.display(),
+    ))
 }
 
 fn take_lock(path: &Path) -> Result<File, OpenError> {

@@ -407,24 +407,38 @@ fn a_second_instance_is_refused() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_refused() {
+fn what_cannot_be_written_is_refused_with_the_remedy() {
     let folder = TempDir::new();
     // Somebody else must be able to run it, wherever it was built.
     let program = folder.path().join("error-tracker");
     fs::copy(binary(), &program).unwrap();
     let data = folder.path().join("data");
     fs::create_dir(&data).unwrap();
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o555)).unwrap();
-    // Permissions mean nothing to root.
-    let command = if fs::metadata(&data).unwrap().uid() == 0 {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]).arg(program);
-        command
-    } else {
-        Command::new(program)
+    let refused = || {
+        // Permissions mean nothing to root.
+        let command = if fs::metadata(&data).unwrap().uid() == 0 {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]).arg(&program);
+            command
+        } else {
+            Command::new(&program)
+        };
+        let said = is_refused(command, &data.join("errors.db"), 0);
+        let (_, remedy) = said.split_once("chown -R ").expect("the remedy");
+        assert!(remedy.trim_end().ends_with(data.to_str().unwrap()), "{said}");
+        said
     };
-    let said = is_refused(command, &data.join("errors.db"), 0);
-    assert!(said.contains("chown -R") && said.contains(data.to_str().unwrap()), "{said}");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o555)).unwrap();
+    assert!(refused().contains("database folder "));
+    // As left by somebody who only gave away the folder.
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).unwrap();
+    for name in ["errors.db", "errors.db-wal", "errors.db.lock"] {
+        let file = data.join(name);
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(refused().contains(&format!("database file {} ", file.display())), "{name}");
+        fs::remove_file(file).unwrap();
+    }
 }
 
 #[test]
