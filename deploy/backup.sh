@@ -5,6 +5,8 @@
 #
 # BACKUP_DIR        where backups go          backups/ beside this script
 # DATA_DIR          where the databases are   data/ beside this script
+# COMPOSE_FILE      instead: where the containers of this compose file have them, such as in the volumes of docker-compose.yml
+# SECRETS_FILE      the variables of that file, secrets.env beside this script
 # RETENTION_COUNT   newest backups kept of each database, 7
 # COMPRESS          1: with gzip
 #
@@ -12,7 +14,7 @@
 # breaks leaves no file that looks like one. With the host's sqlite3, or without it by the service's own --backup: the program of
 # that name on this machine, or the one in its container.
 #
-# Exit code: 0 when all went well or there is nothing to back up, else 1; the others are backed up all the same.
+# Exit code: 0 when all went well. 1 when one failed, the others being backed up all the same, or when there was none at all.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,33 +22,43 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/lib.sh"
 
 BACKUP_DIR=${BACKUP_DIR:-$HERE/backups}
-DATA_DIR=${DATA_DIR:-$HERE/data}
 RETENTION_COUNT=${RETENTION_COUNT:-7}
 COMPRESS=${COMPRESS:-0}
 # How long sqlite3 waits for somebody's lock.
 readonly LOCK_MS_MAX=30000
+# What a service makes beside its database for a moment; the next one takes its place should it be left over.
+readonly COPY_INSIDE=.backup.db
 # What is written until it is whole.
 partial=
+# How many databases there are.
+found=0
 
 remove_partial() { [ -z "$partial" ] || rm -f "$partial" "$partial-journal" "$partial-wal" "$partial-shm" "$partial.gz"; }
 trap remove_partial EXIT
 
 # Copies a database that may be in use.
 copy() {
-    local name=$1 source=$2 target=$3 service=${SERVICE_OF[$1]} container=${CONTAINER_OF[$1]}
+    local source=$2 target=$3 service=${SERVICE_OF[$1]} container
     if has sqlite3; then
         # From one read transaction: writers neither wait nor make it begin again.
-        sqlite3 -cmd ".timeout $LOCK_MS_MAX" "$source" "VACUUM INTO '${target//\'/\'\'}'" && check_integrity "$target"
-    elif has "$service"; then
+        if sqlite3 -cmd ".timeout $LOCK_MS_MAX" "$source" "VACUUM INTO '${target//\'/\'\'}'" && check_integrity "$target"; then
+            return 0
+        fi
+        # It may be older than what the service uses.
+        rm -f "$target"
+    fi
+    if has "$service"; then
         DATABASE_PATH=$source "$service" --backup "$target"
-    elif has docker && docker inspect "$container" >/dev/null 2>&1; then
-        # It writes into its own volume, which is the folder of the source.
-        local inside=".backup-$$.db"
-        docker exec "$container" "/app/$service" --backup "/app/data/$inside" && mv "$(dirname "$source")/$inside" "$target"
-    else
-        say "WARNING: needs sqlite3, $service or the running container $container"
+        return
+    fi
+    container=$(container_of "$service")
+    # The original takes no arguments: asked for a backup it would start a second time.
+    if [ -z "$container" ] || [ "$(docker inspect --format '{{index .Config.Labels "org.opencontainers.image.vendor"}}' "$container")" != Monlight ]; then
+        say "WARNING: it takes a sqlite3 that reads $source, or $service or its container"
         return 1
     fi
+    # It writes into its own volume, which is the folder of the source.
+    docker exec "$container" "/app/$service" --backup "/app/data/$COPY_INSIDE" && mv "$(dirname "$source")/$COPY_INSIDE" "$target"
 }
 
 # Deletes all but the newest.
@@ -60,11 +72,13 @@ prune() {
 }
 
 backup() {
-    local name=$1 source=$DATA_DIR/$1/$1.db folder=$BACKUP_DIR/$1 target
+    local name=$1 source folder=$BACKUP_DIR/$1 target
+    source=$(folder_of "$name")/$name.db
     if [ ! -f "$source" ]; then
         say "SKIP: $source does not exist"
         return 0
     fi
+    found=$((found + 1))
     say "Backing up $name"
     mkdir -p "$folder" || return 1
     target=$folder/${name}_$(date +%Y-%m-%d_%H%M%S).db
@@ -80,7 +94,7 @@ backup() {
         partial=$partial.gz target=$target.gz
     fi
     # On the disk before it has its name.
-    if ! { sync "$partial" && mv "$partial" "$target"; }; then
+    if ! { sync "$partial" && mv "$partial" "$target" && sync "$folder"; }; then
         remove_partial
         return 1
     fi
@@ -88,9 +102,6 @@ backup() {
     say "OK: $name backed up successfully ($(du -h "$target" | cut -f1))"
     prune "$folder" "$name"
 }
-
-# To keep copies elsewhere, such as in S3, remove the # below and set S3_BUCKET:
-# upload() { aws s3 sync "$BACKUP_DIR" "s3://$S3_BUCKET/monlight" --exclude '*/.*'; }
 
 main() {
     local name failed=0 wanted=()
@@ -103,6 +114,7 @@ main() {
     done
     [[ $RETENTION_COUNT =~ ^[1-9][0-9]*$ ]] || die "RETENTION_COUNT: expected a number of 1 or more, got $RETENTION_COUNT"
     [ ${#wanted[@]} -gt 0 ] || wanted=("${DATABASES[@]}")
+    [ -n "${DATA_DIR:-}" ] || [ -z "${COMPOSE_FILE:-}" ] || find_compose
     mkdir -p "$BACKUP_DIR"
     # Two at once would write the same file.
     exec 9>"$BACKUP_DIR/.lock"
@@ -110,7 +122,11 @@ main() {
     for name in "${wanted[@]}"; do
         backup "$name" || failed=$((failed + 1))
     done
+    # To keep the backups elsewhere too, such as in S3, set S3_BUCKET and remove the # of these lines:
+    # aws s3 sync "$BACKUP_DIR" "s3://$S3_BUCKET/monlight" --exclude '*' --include '*/*_*.db' --include '*/*_*.db.gz' ||
+    #     die "the backups were not copied to s3://$S3_BUCKET"
     [ "$failed" = 0 ] || die "$failed of ${#wanted[@]} databases were not backed up"
+    [ "$found" != 0 ] || die "nothing was backed up: there is no database; see DATA_DIR and COMPOSE_FILE in --help"
     say "All backups completed successfully"
 }
 

@@ -5,8 +5,10 @@
 #
 # FILE is a backup as backup.sh makes them (.db or .db.gz); without it the newest of that database.
 #
-# BACKUP_DIR   where backups are         backups/ beside this script
-# DATA_DIR     where the databases are   data/ beside this script
+# BACKUP_DIR     where backups are         backups/ beside this script
+# DATA_DIR       where the databases are   data/ beside this script
+# COMPOSE_FILE   instead: where the containers of this compose file have them, such as in the volumes of docker-compose.yml
+# SECRETS_FILE   the variables of that file, secrets.env beside this script
 #
 # Exit code: 0 when the database is restored, else 1, and nothing was changed.
 set -euo pipefail
@@ -16,7 +18,6 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/lib.sh"
 
 BACKUP_DIR=${BACKUP_DIR:-$HERE/backups}
-DATA_DIR=${DATA_DIR:-$HERE/data}
 partial=
 trap '[ -z "$partial" ] || rm -f "$partial"' EXIT
 
@@ -34,11 +35,13 @@ main() {
     [ -n "$file" ] || file=$(newest "$name")
     [ -n "$file" ] || die "there is no backup of $name in $BACKUP_DIR"
     [ -f "$file" ] || die "$file does not exist"
-    folder=$DATA_DIR/$name target=$DATA_DIR/$name/$name.db
+    [ -n "${DATA_DIR:-}" ] || [ -z "${COMPOSE_FILE:-}" ] || find_compose
+    folder=$(folder_of "$name")
+    target=$folder/$name.db
     [ -d "$folder" ] || die "$folder does not exist"
     # The service holds this lock as long as it runs.
     exec 9>>"$target.lock"
-    flock -n 9 || die "the service of $name is running; stop it first: docker stop ${CONTAINER_OF[$name]}"
+    flock -n 9 || die "the service of $name is running; stop it first, such as with: docker stop ${SERVICE_OF[$name]//-/_}"
 
     say "Checking $file"
     partial=$folder/.$name.restoring
@@ -51,17 +54,19 @@ main() {
     else
         say "WARNING: not checked: there is no sqlite3 here"
     fi
-    if [ -f "$target" ]; then
-        aside=$target.before-restore-$(date +%Y-%m-%d_%H%M%S)
-        chown --reference="$target" "$partial" 2>/dev/null || say "WARNING: $target keeps another owner than before"
-        # What was committed last may be in the -wal file alone.
-        for suffix in '' -wal -shm; do
-            [ ! -f "$target$suffix" ] || mv "$target$suffix" "$aside$suffix"
-        done
-        say "What was there is kept as $aside"
-    fi
+    # A new file belongs to whom the folder belongs to; made by root, the service could not write it.
+    chown --reference="$folder" "$partial" "$target.lock" 2>/dev/null || say "WARNING: $target gets another owner than $folder"
+    aside=$target.before-restore-$(date +%Y-%m-%d_%H%M%S)
+    # What was committed last may be in the -wal file alone.
+    for suffix in '' -wal -shm; do
+        if [ -f "$target$suffix" ]; then
+            mv "$target$suffix" "$aside$suffix"
+            say "What was there is kept as $aside$suffix"
+        fi
+    done
     sync "$partial"
     mv "$partial" "$target"
+    sync "$folder"
     partial=
     say "OK: $name is restored from $file; start the service again"
 }

@@ -3,6 +3,7 @@
 Runs inside scripts/engine.sh, so DOCKER_HOST is an engine for this run alone and `localhost` is its own.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,6 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 SERVICES = ["error-tracker", "log-viewer", "metrics-collector", "browser-relay"]
+# Their databases: FOLDER/FOLDER.db.
+FOLDERS = dict(zip(SERVICES, ["errors", "logs", "metrics", "browser-relay"]))
+# Whom the images run as, but for log-viewer.
+USER = 65532
 # How long anything may take before it has failed.
 PATIENCE = 30
 KEYS = {
@@ -111,6 +116,18 @@ class Stack:
 
 def test_stack(**options):
     return Stack(DEPLOY / "docker-compose.test.yml", range(15010, 15014), **options)
+
+
+@contextlib.contextmanager
+def keeping_images():
+    """What is built meanwhile does not stay in place of `make images`' images."""
+    for service in SERVICES:
+        docker("tag", f"monlight/{service}:latest", f"monlight/{service}:kept")
+    try:
+        yield
+    finally:
+        for service in SERVICES:
+            docker("tag", f"monlight/{service}:kept", f"monlight/{service}:latest")
 
 
 class Container:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import tempfile
@@ -11,22 +12,26 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-from stack import DEPLOY, run, wait_for
+from stack import DEPLOY, FOLDERS, USER, run, wait_for
 
 KEY = "key-of-errors"
+SERVICES = {folder: service for service, folder in FOLDERS.items()}
+NOWHERE = "http://127.0.0.1:9"
 
 
-class Tracker:
-    """A real error-tracker with its database where the compose files have it."""
+class Service:
+    """A real service with its database where the compose files have it."""
 
-    def __init__(self, data):
-        folder = Path(data) / "errors"
+    def __init__(self, data, name="errors"):
+        folder = Path(data) / name
         folder.mkdir(exist_ok=True)
-        variables = {"API_KEY": KEY, "PORT": "0", "BIND_ADDRESS": "127.0.0.1", "RATE_LIMIT": "0", "DATABASE_PATH": str(folder / "errors.db")}
-        binary = Path(os.environ["MONLIGHT_BIN_DIR"]) / "error-tracker"
+        variables = {"PORT": "0", "BIND_ADDRESS": "127.0.0.1", "RATE_LIMIT": "0", "DATABASE_PATH": str(folder / f"{name}.db")}
+        keys = ["API_KEY", "ADMIN_API_KEY", "ERROR_TRACKER_API_KEY", "METRICS_COLLECTOR_API_KEY"]
+        others = {"ERROR_TRACKER_URL": NOWHERE, "METRICS_COLLECTOR_URL": NOWHERE, "LOG_SOURCES": str(folder)}
+        binary = Path(os.environ["MONLIGHT_BIN_DIR"]) / SERVICES[name]
         self.log = tempfile.TemporaryFile(mode="w+")
-        self.process = subprocess.Popen([binary], env=variables, stderr=self.log)
-        self.address = wait_for("error-tracker", self._address)
+        self.process = subprocess.Popen([binary], env={**variables, **dict.fromkeys(keys, KEY), **others}, stderr=self.log)
+        self.address = wait_for(SERVICES[name], self._address)
 
     def _address(self):
         with open(f"/proc/self/fd/{self.log.fileno()}") as log:
@@ -64,7 +69,7 @@ class Backup(unittest.TestCase):
         return sorted(path.name for path in (self.backups / name).iterdir())
 
     def test_a_backup_under_writes_has_all_that_was_acknowledged_before_and_is_restored(self):
-        tracker = Tracker(self.data)
+        tracker = Service(self.data)
         acknowledged, stop = [], threading.Event()
 
         def write(first):
@@ -96,14 +101,60 @@ class Backup(unittest.TestCase):
         self.assertIn("is running; stop it first", refused.stderr)
         tracker.stop()
         self.script("restore.sh", "errors")
-        tracker = Tracker(self.data)
+        tracker = Service(self.data)
         self.assertEqual(tracker.call("/api/errors?resolved=all")["total"], len(stored))
         tracker.stop()
         kept = [path.name for path in (self.data / "errors").iterdir() if "before-restore" in path.name]
         self.assertTrue(kept)
 
+    def test_the_hosts_sqlite3_reads_and_backs_up_all_four(self):
+        for name in SERVICES:
+            service = Service(self.data, name)
+            if name == "browser-relay":
+                # In more than one piece.
+                given = {"version": 3, "sources": ["a.ts"], "names": [], "mappings": ",".join(["AAAA"] * 100_000)}
+                upload = {"project": "web", "release": "1", "file_url": "/a.js", "map_content": json.dumps(given)}
+                service.call("/api/source-maps", upload)
+            service.stop()
+        # Nothing else that could.
+        tools = {"PATH": "/usr/bin:/bin", "DOCKER_HOST": "unix:///nowhere"}
+        output = self.script("backup.sh", **tools).stdout
+        self.assertEqual(len(re.findall("OK: .* backed up successfully", output)), len(SERVICES), output)
+        (copy,) = (self.backups / "browser-relay").glob("*.db")
+        kept = json.loads(run("sqlite3", str(copy), "SELECT map_content FROM source_maps").stdout)
+        self.assertEqual(kept["mappings"], given["mappings"])
+        # The drill, into folders that are empty and belong to the services' user.
+        for name in SERVICES:
+            shutil.rmtree(self.data / name)
+            (self.data / name).mkdir()
+            os.chown(self.data / name, USER, USER)
+            self.script("restore.sh", name)
+            owners = {path.name: path.stat().st_uid for path in (self.data / name).iterdir()}
+            self.assertEqual(owners, {f"{name}.db": USER, f"{name}.db.lock": USER})
+            Service(self.data, name).stop()
+
+    def test_without_a_database_it_fails(self):
+        done = self.script("backup.sh", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nothing was backed up", done.stderr)
+        self.assertEqual(done.stdout.count("SKIP: "), len(SERVICES))
+
+    def test_what_is_commented_out_sends_the_backups_to_s3(self):
+        Service(self.data).stop()
+        folder = self.data.parent / "scripts"
+        folder.mkdir()
+        shutil.copy(DEPLOY / "lib.sh", folder)
+        script = re.sub(r"(?m)^    # (aws |    die )", r"    \1", (DEPLOY / "backup.sh").read_text())
+        (folder / "backup.sh").write_text(script)
+        (folder / "aws").write_text('#!/bin/sh\necho "$@" >"$SAID"\n')
+        (folder / "aws").chmod(0o755)
+        said = folder / "said"
+        environment = {**self.env, "PATH": f"{folder}:{os.environ['PATH']}", "S3_BUCKET": "bucket", "SAID": str(said)}
+        run("bash", str(folder / "backup.sh"), "errors", env=environment)
+        self.assertTrue(said.read_text().startswith(f"s3 sync {self.backups} s3://bucket/monlight "))
+
     def test_the_newest_are_kept_and_compressed_ones_count(self):
-        Tracker(self.data).stop()
+        Service(self.data).stop()
         for turn in range(4):
             self.script("backup.sh", "errors", RETENTION_COUNT="2", COMPRESS=str(turn % 2))
             newest = max((self.backups / "errors").glob("errors_*"), key=lambda path: path.stat().st_mtime)
@@ -113,7 +164,7 @@ class Backup(unittest.TestCase):
         self.script("restore.sh", "errors")
 
     def test_without_sqlite3_the_service_makes_it(self):
-        Tracker(self.data).stop()
+        Service(self.data).stop()
         tools = self.data.parent / "bin"
         tools.mkdir()
         for folder in ("/usr/bin", "/bin"):
@@ -145,7 +196,7 @@ class Backup(unittest.TestCase):
         self.assertTrue((self.data / "errors" / "errors.db").read_bytes().startswith(b"this is no"))
 
     def test_a_full_disk_leaves_nothing_that_looks_like_a_backup(self):
-        tracker = Tracker(self.data)
+        tracker = Service(self.data)
         for number in range(300):
             tracker.report(f"{number}" + "x" * 2000)
         tracker.stop()

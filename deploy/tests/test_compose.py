@@ -1,6 +1,5 @@
 """The compose files: limits that hold, names of what is missing, and containers that come, go and come back."""
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -9,7 +8,7 @@ import time
 import unittest
 from pathlib import Path
 
-from stack import DEPLOY, KEYS, ROOT, SERVICES, Stack, docker, is_healthy, request, run, test_stack, wait_for
+from stack import DEPLOY, KEYS, ROOT, SERVICES, Stack, docker, is_healthy, keeping_images, request, run, test_stack, wait_for
 
 FILES = ["docker-compose.yml", "deploy/docker-compose.monitoring.yml", "deploy/docker-compose.test.yml"]
 PROGRAMS = ["docker-compose"] + (["docker compose"] if run("docker", "compose", "version", check=False).returncode == 0 else [])
@@ -24,18 +23,6 @@ def released_stack():
     for service in SERVICES:
         docker("tag", f"monlight/{service}:latest", f"ghcr.io/mattmezza/monlight/{service}:latest")
     return Stack(ROOT / "docker-compose.yml", range(5010, 5014), KEYS)
-
-
-@contextlib.contextmanager
-def keeping_images():
-    """What is built meanwhile does not stay in place of `make images`' images."""
-    for service in SERVICES:
-        docker("tag", f"monlight/{service}:latest", f"monlight/{service}:kept")
-    try:
-        yield
-    finally:
-        for service in SERVICES:
-            docker("tag", f"monlight/{service}:kept", f"monlight/{service}:latest")
 
 
 class Files(unittest.TestCase):
