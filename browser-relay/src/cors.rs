@@ -35,6 +35,11 @@ impl Origins {
         self.0.iter().any(|pattern| pattern.matches(origin))
     }
 
+    /// Whether nothing is allowed.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The entries as they were given.
     pub(crate) fn entries(&self) -> Vec<String> {
         self.0.iter().map(Pattern::text).collect()

@@ -1,16 +1,18 @@
 //! DSN keys: public words that tell which project a page belongs to. All active ones are in memory, so that a wrong key costs
 //! no disk, however often it is tried.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use common::json::Invalid;
 use common::query::Query;
 
 use crate::cors::Origins;
 
-/// Active keys at a time; some 200 bytes of memory each.
+/// Active keys at a time; some 300 bytes of memory each.
 pub(crate) const KEYS_MAX: usize = 10_000;
+/// Bytes of all active keys with their projects and origins: a key may have 8 KB of origins, but not all of them.
+pub(crate) const KEYS_BYTES_MAX: usize = 2 << 20;
 /// The longest key; ours have 32.
 pub(crate) const KEY_BYTES_MAX: usize = 64;
 /// The longest name of a project.
@@ -33,34 +35,51 @@ pub(crate) struct Keys(RwLock<Maps>);
 struct Maps {
     by_key: HashMap<String, Arc<Dsn>>,
     by_id: HashMap<i64, Arc<Dsn>>,
+    /// Deactivated before they were added: what one commit holds is told in any order.
+    removed_early: HashSet<i64>,
 }
 
 impl Keys {
-    /// Replaces all keys.
-    pub(crate) fn set(&self, keys: impl IntoIterator<Item = (String, Dsn)>) {
-        let mut maps = Maps::default();
-        for (key, dsn) in keys {
+    /// Adds a key that is in the database, unless it was deactivated meanwhile.
+    pub(crate) fn add(&self, key: String, dsn: Dsn) {
+        let mut maps = self.write();
+        if !maps.removed_early.remove(&dsn.id) {
             let dsn = Arc::new(dsn);
             maps.by_id.insert(dsn.id, Arc::clone(&dsn));
             maps.by_key.insert(key, dsn);
         }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = maps;
+    }
+
+    /// Forgets a key that has just been deactivated.
+    pub(crate) fn remove(&self, id: i64) {
+        let mut maps = self.write();
+        if maps.by_id.remove(&id).is_none() {
+            maps.removed_early.insert(id);
+        }
+        maps.by_key.retain(|_, dsn| dsn.id != id);
     }
 
     /// The key's project and origins.
     pub(crate) fn find(&self, key: &str) -> Option<Arc<Dsn>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).by_key.get(key).cloned()
+        self.read().by_key.get(key).cloned()
     }
 
     /// The same by its id.
     pub(crate) fn find_id(&self, id: i64) -> Option<Arc<Dsn>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).cloned()
+        self.read().by_id.get(&id).cloned()
     }
 
     /// Whether any key has origins of its own that allow this one.
     pub(crate) fn any_allows(&self, origin: &str) -> bool {
-        let maps = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        maps.by_key.values().any(|dsn| dsn.origins.as_ref().is_some_and(|origins| origins.allow(origin)))
+        self.read().by_id.values().any(|dsn| dsn.origins.as_ref().is_some_and(|origins| origins.allow(origin)))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Maps> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Maps> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,14 +143,25 @@ mod tests {
     fn keys_are_found_and_tell_their_origins() {
         let keys = Keys::default();
         let origins = Origins::parse(&["https://a.example"]).expect("an origin");
-        keys.set([
-            ("one".to_owned(), Dsn { id: 1, project: "web".into(), origins: None }),
-            ("two".to_owned(), Dsn { id: 2, project: "shop".into(), origins: Some(origins) }),
-        ]);
+        keys.add("one".into(), Dsn { id: 1, project: "web".into(), origins: None });
+        keys.add("two".into(), Dsn { id: 2, project: "shop".into(), origins: Some(origins) });
         assert_eq!(keys.find("one").map(|dsn| dsn.project.clone()), Some("web".into()));
         assert_eq!(keys.find("One"), None);
         assert!(keys.any_allows("https://a.example"));
         assert!(!keys.any_allows("https://b.example"));
+        keys.remove(2);
+        assert!(keys.find("two").is_none() && keys.find_id(2).is_none() && !keys.any_allows("https://a.example"));
+        assert!(keys.find("one").is_some());
+    }
+
+    #[test]
+    fn a_key_deactivated_in_the_commit_that_made_it_lets_nobody_in() {
+        let keys = Keys::default();
+        let dsn = Dsn { id: 7, project: "web".into(), origins: None };
+        keys.remove(7);
+        keys.add("seven".into(), dsn);
+        assert!(keys.find("seven").is_none() && keys.find_id(7).is_none());
+        assert!(keys.read().removed_early.is_empty());
     }
 
     #[test]

@@ -13,9 +13,9 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::cors::Origins;
-use crate::dsn::{self, KEYS_MAX};
+use crate::dsn::{self, Dsn, KEYS_BYTES_MAX, KEYS_MAX};
 use crate::store;
-use crate::store::keys::{Created, KeyRow};
+use crate::store::keys::{Created, Deactivated, KeyRow};
 
 /// Keys in one list; the next ones follow with `after`.
 const LIST_MAX: usize = 1000;
@@ -28,24 +28,28 @@ pub(crate) fn create(ctx: &Context, request: &mut Request) -> Result<Reply, ApiE
         ApiError::new(Kind::Internal, "Failed to generate key")
     })?;
     let (now, shared) = (ctx.core.clock.now(), Arc::clone(&ctx.shared));
-    let (stored_key, stored_project) = (key.clone(), project.clone());
+    let (stored_key, stored_project, entries) = (key.clone(), project.clone(), origins.entries());
     Ok(Reply::after_commit(
         0,
-        move |tx| {
-            let created = store::keys::create(tx, now, &stored_key, &stored_project, &origins)?;
-            Ok((created, store::keys::active(tx)?))
-        },
-        move |(created, active)| {
-            if created == Created::Full {
-                return Err(ApiError::new(
-                    Kind::Invalid,
-                    format!("There are {KEYS_MAX} active keys, the most there can be"),
-                ));
-            }
-            shared.keys.set(active);
-            Ok(Response::json(201, &json!({"public_key": key, "project": project})))
+        move |tx| store::keys::create(tx, now, &stored_key, &stored_project, &entries),
+        move |created| {
+            let id = match created {
+                Created::Yes(id) => id,
+                Created::TooMany => return Err(full(&format!("expected at most {KEYS_MAX} active keys"))),
+                Created::TooLarge => {
+                    return Err(full(&format!("expected at most {KEYS_BYTES_MAX} bytes of active keys and origins")));
+                }
+            };
+            let answer = Response::json(201, &json!({"public_key": key, "project": project}));
+            let origins = (!origins.is_empty()).then_some(origins);
+            shared.keys.add(key, Dsn { id, project, origins });
+            Ok(answer)
         },
     ))
+}
+
+fn full(reason: &str) -> ApiError {
+    ApiError::new(Kind::Invalid, "There are too many active keys, deactivate some").with_reason(reason)
 }
 
 /// `GET /api/dsn-keys`: by id, inactive ones included.
@@ -62,30 +66,31 @@ pub(crate) fn deactivate(ctx: &Context, request: &mut Request) -> Result<Reply, 
     let (id, shared) = (request.id, Arc::clone(&ctx.shared));
     Ok(Reply::after_commit(
         0,
-        move |tx| Ok((store::keys::deactivate(tx, id)?, store::keys::active(tx)?)),
-        move |(found, active)| {
-            if !found {
-                return Err(ApiError::not_found("DSN key not found"));
+        move |tx| store::keys::deactivate(tx, id),
+        move |deactivated| {
+            match deactivated {
+                Deactivated::Now => shared.keys.remove(id),
+                Deactivated::Before => {}
+                Deactivated::Unknown => return Err(ApiError::not_found("DSN key not found")),
             }
-            shared.keys.set(active);
             Ok(Response::json(200, &json!({"status": "deactivated"})))
         },
     ))
 }
 
 /// The project of a new key and its own origins.
-fn parse(body: &[u8]) -> Result<(String, Vec<String>), Invalid> {
+fn parse(body: &[u8]) -> Result<(String, Origins), Invalid> {
     if body.is_empty() {
         return Err(Invalid::new("Empty request body"));
     }
     let object = Object::parse(body)?;
     let project = object.required_text("project")?;
     dsn::check_project(&project)?;
-    let Some(raw) = object.raw("origins") else { return Ok((project.into(), Vec::new())) };
+    let Some(raw) = object.raw("origins") else { return Ok((project.into(), Origins::default())) };
     let entries: Vec<String> =
         serde_json::from_str(raw.get()).map_err(|_| Invalid::new("Field 'origins' must be an array of strings"))?;
     let origins = Origins::parse(&entries).map_err(|problem| Invalid::new(format!("Field 'origins': {problem}")))?;
-    Ok((project.into(), origins.entries()))
+    Ok((project.into(), origins))
 }
 
 fn after(query: &Query) -> Result<i64, Invalid> {

@@ -4,7 +4,7 @@ use common::clock::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::cors::Origins;
-use crate::dsn::{Dsn, KEYS_MAX};
+use crate::dsn::{Dsn, KEYS_BYTES_MAX, KEYS_MAX};
 
 /// A key as operators see it.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,10 +20,23 @@ pub(crate) struct KeyRow {
 /// What became of a new key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Created {
-    /// It is there.
-    Yes,
+    /// It is there, with this id.
+    Yes(i64),
     /// There are as many as can be.
-    Full,
+    TooMany,
+    /// Their texts take as much memory as they may.
+    TooLarge,
+}
+
+/// What became of a key that was to be deactivated.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Deactivated {
+    /// It was active until now.
+    Now,
+    /// It was inactive already.
+    Before,
+    /// There is no such key.
+    Unknown,
 }
 
 /// Stores a key.
@@ -34,13 +47,17 @@ pub(crate) fn create(
     project: &str,
     origins: &[String],
 ) -> rusqlite::Result<Created> {
-    if count_active(tx)? >= KEYS_MAX as i64 {
-        return Ok(Created::Full);
-    }
     let origins = (!origins.is_empty()).then(|| origins.join(","));
+    let (count, bytes) = size_of_active(tx)?;
+    if count >= KEYS_MAX {
+        return Ok(Created::TooMany);
+    }
+    if bytes + key.len() + project.len() + origins.as_ref().map_or(0, String::len) > KEYS_BYTES_MAX {
+        return Ok(Created::TooLarge);
+    }
     tx.prepare_cached("INSERT INTO dsn_keys (public_key, project, created_at, origins) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![key, project, now.to_string(), origins])?;
-    Ok(Created::Yes)
+    Ok(Created::Yes(tx.last_insert_rowid()))
 }
 
 /// Stores a key of the configuration unless it is known; one that was deactivated stays so.
@@ -50,9 +67,13 @@ pub(crate) fn seed(tx: &Connection, now: Timestamp, key: &str, project: &str) ->
         .map(drop)
 }
 
-/// Deactivates a key; whether there is such a one.
-pub(crate) fn deactivate(tx: &Connection, id: i64) -> rusqlite::Result<bool> {
-    Ok(tx.prepare_cached("UPDATE dsn_keys SET active = 0 WHERE id = ?1")?.execute([id])? > 0)
+/// Deactivates a key.
+pub(crate) fn deactivate(tx: &Connection, id: i64) -> rusqlite::Result<Deactivated> {
+    if tx.prepare_cached("UPDATE dsn_keys SET active = 0 WHERE id = ?1 AND active")?.execute([id])? > 0 {
+        return Ok(Deactivated::Now);
+    }
+    let is_known = tx.prepare_cached("SELECT 1 FROM dsn_keys WHERE id = ?1")?.exists([id])?;
+    Ok(if is_known { Deactivated::Before } else { Deactivated::Unknown })
 }
 
 /// The active keys, with what the gate must know of each.
@@ -86,8 +107,11 @@ pub(crate) fn list(conn: &Connection, after: i64, limit: usize) -> rusqlite::Res
     rows.collect()
 }
 
-fn count_active(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.prepare_cached("SELECT count(*) FROM dsn_keys WHERE active")?.query_row([], |row| row.get(0))
+/// How many keys are active, and the bytes of their texts.
+fn size_of_active(conn: &Connection) -> rusqlite::Result<(usize, usize)> {
+    let sql = "SELECT count(*), total(length(public_key) + length(project) + length(coalesce(origins, '')))
+               FROM dsn_keys WHERE active";
+    conn.prepare_cached(sql)?.query_row([], |row| Ok((row.get::<_, i64>(0)? as usize, row.get::<_, f64>(1)? as usize)))
 }
 
 fn origins(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
@@ -117,9 +141,21 @@ mod tests {
     }
 
     #[test]
+    fn active_keys_are_bounded_in_memory() {
+        let conn = database();
+        let origins = vec!["https://x.example/".repeat(14); 32];
+        let created = (0..KEYS_MAX).map(|n| create(&conn, NOW, &n.to_string(), "web", &origins).expect("an answer"));
+        let kept = created.take_while(|created| matches!(created, Created::Yes(_))).count();
+        assert!((200..300).contains(&kept), "{kept}");
+        assert_eq!(create(&conn, NOW, "one more", "web", &origins), Ok(Created::TooLarge));
+        assert_eq!(deactivate(&conn, 1), Ok(Deactivated::Now));
+        assert!(matches!(create(&conn, NOW, "one more", "web", &origins), Ok(Created::Yes(_))));
+    }
+
+    #[test]
     fn a_key_is_active_until_it_is_not() {
         let conn = database();
-        assert_eq!(create(&conn, NOW, "one", "web", &["https://a.example".into()]), Ok(Created::Yes));
+        assert_eq!(create(&conn, NOW, "one", "web", &["https://a.example".into()]), Ok(Created::Yes(1)));
         seed(&conn, NOW, "two", "shop").expect("stored");
         seed(&conn, NOW, "one", "other").expect("ignored");
         let keys = active(&conn).expect("keys");
@@ -128,7 +164,9 @@ mod tests {
             [("one", "web"), ("two", "shop")]
         );
         assert!(keys[0].1.origins.as_ref().is_some_and(|origins| origins.allow("https://a.example")));
-        assert_eq!((deactivate(&conn, 1), deactivate(&conn, 1), deactivate(&conn, 9)), (Ok(true), Ok(true), Ok(false)));
+        for (id, expected) in [(1, Deactivated::Now), (1, Deactivated::Before), (9, Deactivated::Unknown)] {
+            assert_eq!(deactivate(&conn, id), Ok(expected));
+        }
         seed(&conn, NOW, "one", "web").expect("ignored");
         assert_eq!(active(&conn).expect("keys").len(), 1);
         let rows = list(&conn, 0, 10).expect("keys");
