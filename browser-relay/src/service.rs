@@ -39,8 +39,8 @@ fn run(env: Env) -> Result<(), Failure> {
     let seen = Arc::clone(&keys);
     let door = Door::new(ROUTES, config.admin_key, seen, origins, event_bytes_max, per_minute, Clock::System);
     let shared = Arc::new(Shared { keys, upstream, outbox });
-    service.serve(ROUTES, door, &shared, || {})?;
-    outbox_threads.stop();
+    service.serve(ROUTES, door, &shared, || outbox_threads.stop())?;
+    outbox_threads.join();
     service.close([retention])
 }
 
@@ -56,6 +56,8 @@ fn seed_keys(core: &Core, seeds: Vec<(String, String)>, keys: &Keys) -> Result<(
             store::keys::active(tx)
         })
         .map_err(|error| Failure::Other(format!("DSN keys: {error}")))?;
-    keys.set(active);
+    for (key, dsn) in active {
+        keys.add(key, dsn);
+    }
     Ok(())
 }

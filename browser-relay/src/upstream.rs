@@ -11,8 +11,9 @@ use crate::config::Backend;
 
 /// Both back ends are near; one that does not take a connection in this time is away.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
-/// From the first byte sent to the last one read. A browser waits no longer for its answer.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+/// From the first byte sent to the last one read. A browser waits no longer for its answer. It is shorter than what requests
+/// in progress get when the service stops (3 s), so that then, too, what a back end hangs over is stored and answered.
+const ANSWER_TIME_MAX: Duration = Duration::from_millis(2500);
 /// What is passed on of a back end's answer.
 const ANSWER_BYTES_MAX: u64 = 4096;
 /// Idle connections kept per back end: as many as workers usually send at a time.
@@ -60,6 +61,8 @@ pub(crate) enum Outcome {
     Taken { status: u16, body: Vec<u8> },
     /// It will never take it.
     Refused { status: u16 },
+    /// It takes no more from this browser for now: it counts by the browser's address.
+    Limited { retry_after: Option<Duration> },
     /// It cannot be reached, does not answer, or says that it is busy: later, if it said so after this time.
     Away { why: String, retry_after: Option<Duration> },
 }
@@ -129,8 +132,9 @@ impl Way {
         response.into_body().into_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut body)?;
         Ok(match status {
             200..=202 => Outcome::Taken { status, body },
+            429 => Outcome::Limited { retry_after },
             // Not followed: the key is for this back end only. A proxy that is being set up answers so, for a while.
-            300..=399 | 429 | 500..=599 => Outcome::Away { why: format!("status {status}"), retry_after },
+            300..=399 | 500..=599 => Outcome::Away { why: format!("status {status}"), retry_after },
             _ => Outcome::Refused { status },
         })
     }

@@ -8,7 +8,7 @@ use common::http::request::Request;
 use common::http::response::Response;
 use serde_json::json;
 
-use crate::context::Context;
+use crate::context::{Context, Shared};
 use crate::door::{CLIENT_NOTE, DSN_NOTE};
 use crate::dsn::{Dsn, new_key};
 use crate::resolve::{Readable, resolve_stack};
@@ -73,18 +73,24 @@ fn forward(
     to_keep: impl FnOnce(Event) -> Event,
     answer: impl FnOnce(u16, Vec<u8>) -> Response,
 ) -> Result<Reply, ApiError> {
-    let shared = &ctx.shared;
-    if !shared.outbox.is_backlogged(event.target) {
-        match shared.upstream.send(&event) {
+    let Shared { outbox, upstream, .. } = &*ctx.shared;
+    if !outbox.must_wait(&event) {
+        match upstream.send(&event) {
             Outcome::Taken { status, body } => return Ok(answer(status, body).into()),
             Outcome::Refused { status } => {
                 log::warn!("{} answered {status}", event.target.name());
                 return Err(ApiError::new(Kind::BadGateway, "Upstream error"));
             }
-            Outcome::Away { why, .. } => log::warn!("{} are not taken, they wait: {why}", event.target.name()),
+            Outcome::Limited { retry_after } => {
+                outbox.hold(&event, retry_after);
+            }
+            Outcome::Away { why, retry_after } => {
+                log::warn!("{} are not taken, they wait: {why}", event.target.name());
+                outbox.put_off(event.target, retry_after);
+            }
         }
     }
-    Ok(shared.outbox.queue(ctx.core.clock.now(), to_keep(event)))
+    Ok(outbox.queue(ctx.core.clock.now(), to_keep(event)))
 }
 
 /// The key that the gate has let in. It may have been deactivated since.

@@ -35,15 +35,25 @@ pub(crate) fn push(tx: &Connection, now: Timestamp, event: &Event) -> rusqlite::
     Ok(dropped)
 }
 
-/// The oldest event of a target behind this id, and its own id.
-pub(crate) fn next(conn: &Connection, target: Target, after: i64) -> rusqlite::Result<Option<(i64, Event)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT id, idempotency_key, client, body FROM outbox WHERE target = ?1 AND id > ?2 ORDER BY id LIMIT 1",
-    )?;
-    let mut rows = statement.query(params![target.name(), after])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let event = Event { target, idempotency_key: row.get(1)?, client: row.get(2)?, body: row.get(3)? };
-    Ok(Some((row.get(0)?, event)))
+/// The oldest event of a target behind this id, and its own id. Those of some clients are passed over, and `after` is then
+/// the last of them.
+pub(crate) fn next(
+    conn: &Connection,
+    target: Target,
+    after: &mut i64,
+    is_passed_over: impl Fn(&str) -> bool,
+) -> rusqlite::Result<Option<(i64, Event)>> {
+    let sql = "SELECT id, client, idempotency_key, body FROM outbox WHERE target = ?1 AND id > ?2 ORDER BY id";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![target.name(), *after])?;
+    while let Some(row) = rows.next()? {
+        let (id, client): (i64, String) = (row.get(0)?, row.get(1)?);
+        if !is_passed_over(&client) {
+            return Ok(Some((id, Event { target, idempotency_key: row.get(2)?, client, body: row.get(3)? })));
+        }
+        *after = id;
+    }
+    Ok(None)
 }
 
 /// Takes events out.
@@ -74,6 +84,10 @@ mod tests {
         Event { target, idempotency_key: "k".into(), client: "127.0.0.1".into(), body: body.to_vec() }
     }
 
+    fn next_of_any(conn: &Connection, target: Target, mut after: i64) -> Option<(i64, Event)> {
+        next(conn, target, &mut after, |_| false).expect("a query")
+    }
+
     #[test]
     fn events_come_out_in_the_order_they_went_in() {
         let conn = database();
@@ -84,13 +98,29 @@ mod tests {
         assert_eq!(size(&conn), Ok(Size { rows: 3, bytes: 3 }));
         let mut seen = Vec::new();
         let mut ids = vec![0];
-        while let Some((id, event)) = next(&conn, Target::Errors, ids[ids.len() - 1]).expect("an event") {
+        while let Some((id, event)) = next_of_any(&conn, Target::Errors, ids[ids.len() - 1]) {
             seen.push(event.body);
             ids.push(id);
         }
         remove(&conn, &ids).expect("removed");
         assert_eq!(seen, [b"1", b"3"]);
         assert_eq!(size(&conn), Ok(Size { rows: 1, bytes: 1 }));
+    }
+
+    #[test]
+    fn clients_can_be_passed_over() {
+        let conn = database();
+        for (client, body) in [("a", b"1"), ("a", b"2"), ("b", b"3"), ("a", b"4")] {
+            push(&conn, NOW, &Event { client: client.into(), ..event(Target::Errors, body) }).expect("stored");
+        }
+        let mut after = 0;
+        let mut next_of_b = || next(&conn, Target::Errors, &mut after, |client| client == "a").expect("a query");
+        assert_eq!(next_of_b().map(|(id, event)| (id, event.client, event.body)), Some((3, "b".into(), b"3".to_vec())));
+        assert_eq!(next_of_b().map(|(id, _)| id), Some(3), "an event that is found may have to be found again");
+        assert_eq!((after, next_of_any(&conn, Target::Errors, 3).map(|(id, _)| id)), (2, Some(4)));
+        after = 3;
+        assert_eq!(next(&conn, Target::Errors, &mut after, |client| client == "a"), Ok(None));
+        assert_eq!(after, 4);
     }
 
     #[test]

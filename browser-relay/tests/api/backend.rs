@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::testing::wait_for;
 use serde_json::Value;
@@ -14,6 +14,7 @@ use serde_json::Value;
 /// What came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
+    pub(crate) at: Instant,
     pub(crate) line: String,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: Vec<u8>,
@@ -154,5 +155,5 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Received> {
     }
     let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
-    Some(Received { line: line.trim_end().to_owned(), headers, body })
+    Some(Received { at: Instant::now(), line: line.trim_end().to_owned(), headers, body })
 }

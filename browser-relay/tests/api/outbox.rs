@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::testing::{Client, Service, TempDir, wait_for};
 use serde_json::json;
 
 use super::backend::{Act, Backend};
-use super::{Relay, error, start, start_in};
+use super::{Relay, error, start, start_in, start_with};
 
 /// How many events wait, as the relay itself tells.
 fn waiting(relay: &Relay) -> u64 {
@@ -107,6 +107,72 @@ fn what_waits_behind_a_refused_key_is_kept() {
     assert_eq!(relay.errors.wait_for(4)[3].json()["message"], "no kept");
     wait_for("an empty outbox", || (waiting(&relay) == 0).then_some(()));
     assert!(relay.admin().get("/metrics").text().contains("monlight_outbox_refused_total 0"));
+}
+
+/// error-tracker counts by the browser's address: one that sends too much is no reason to let others wait.
+#[test]
+fn a_browser_over_its_limit_holds_up_no_other() {
+    let relay = start_with(&[("TRUST_PROXY", "true")]);
+    let page = |address: &str| relay.page().with_header("x-forwarded-for", address);
+    let send = |address: &str, name: &str| page(address).post_json("/api/browser/errors", &error(name)).status;
+    relay.errors.next([Act::Answer(429, "retry-after: 2\r\n", "{}")]);
+    assert_eq!((send("192.0.2.1", "1"), send("192.0.2.1", "2")), (202, 202));
+    assert_eq!((send("192.0.2.2", "other"), send("192.0.2.1", "3"), send("192.0.2.3", "other")), (201, 202, 201));
+    let received = relay.errors.wait_for(6);
+    let messages: Vec<_> = received.iter().map(|one| one.json()["message"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(messages, ["no 1", "no other", "no other", "no 1", "no 2", "no 3"]);
+    assert!(received[3].at - received[0].at >= Duration::from_secs(2), "it was to come back later");
+    wait_for("an empty outbox", || (waiting(&relay) == 0).then_some(()));
+    assert_eq!(send("192.0.2.1", "4"), 201);
+}
+
+#[test]
+fn a_back_end_that_says_when_is_not_tried_before() {
+    for answer in [Act::Answer(503, "retry-after: 2\r\n", "{}"), Act::Answer(429, "retry-after: 2\r\n", "{}")] {
+        let relay = start();
+        relay.errors.next([answer.clone(), answer]);
+        queued(&relay, "first");
+        let received = relay.errors.wait_for(3);
+        for pair in received.windows(2) {
+            assert!(pair[1].at - pair[0].at >= Duration::from_secs(2));
+        }
+    }
+}
+
+/// The first try arrived, only its answer did not; the second has times that the first had not.
+#[test]
+fn metrics_that_arrived_after_all_are_not_called_refused() {
+    let relay = start();
+    relay
+        .metrics
+        .next([Act::HangUp, Act::Answer(422, "", r#"{"detail":"Idempotency-Key was used with another body"}"#)]);
+    let body = json!({"metrics": [{"name": "a", "type": "gauge", "value": 1}]});
+    assert_eq!(relay.page().post_json("/api/browser/metrics", &body).json(), json!({"status": "queued"}));
+    wait_for("an empty outbox", || (relay.metrics.received().len() == 2 && waiting(&relay) == 0).then_some(()));
+    let figures = relay.admin().get("/metrics").text();
+    assert!(
+        figures.contains("monlight_outbox_refused_total 0") && figures.contains("monlight_outbox_delivered_total 1")
+    );
+}
+
+#[test]
+fn a_stop_stores_what_a_back_end_hangs_over() {
+    let relay = start();
+    relay.errors.always(Act::Hang);
+    let Relay { service, folder, errors, metrics } = relay;
+    let page = Client::new(service.address()).with_header("x-monlight-key", super::DSN);
+    let answer = thread::scope(|scope| {
+        let answer = scope.spawn(|| page.post_json("/api/browser/errors", &error("late")));
+        errors.wait_for(1);
+        let began = Instant::now();
+        service.terminate();
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        answer.join().unwrap()
+    });
+    assert_eq!((answer.status, answer.json()), (202, json!({"status": "queued"})));
+    drop(errors);
+    let relay = start_in(folder, Backend::start(), metrics, &[]);
+    assert_eq!(relay.errors.wait_for(1)[0].json()["message"], "no late");
 }
 
 #[test]
