@@ -17,9 +17,9 @@ readonly SERVICES=(error-tracker log-viewer metrics-collector browser-relay)
 readonly PARTS=("${SERVICES[@]}" python js)
 readonly BRANCH=main
 readonly CHANGELOG=CHANGELOG.md
-# The part's section in the changelog, and what belongs to all services.
-declare -rA CLIENT_SECTION=([python]="Python client" [js]="JavaScript client")
-readonly COMMON_SECTION=Deployment
+# Their sections in the changelog; a service's has its name. The common ones belong to all services.
+declare -rA CLIENT_SECTION=([python]="Python client" [js]="Browser client")
+readonly COMMON_SECTIONS=("All services" Deployment)
 declare -rA CLIENT_CHANGELOG=([python]=clients/python/CHANGELOG.md [js]=clients/js/CHANGELOG.md)
 
 say() { printf '%s\n' "$*" >&2; }
@@ -105,11 +105,16 @@ check_branch() {
     die "$REMOTE has commits that are not here: git pull --rebase $REMOTE $BRANCH"
 }
 
-# Whether the version is a new one, by all tags here and there.
+# All tags, here and there.
+known_tags() {
+    git tag --list
+    git ls-remote --refs "$REMOTE" 'refs/tags/*' | sed 's|^.*refs/tags/||'
+}
+
+# Whether the version is a new one, by the tags there are.
 check_new() {
-    local part=$1 version=$2 newest manifest
-    newest=$({ git tag --list "$part-v*"; git ls-remote --refs "$REMOTE" "refs/tags/$part-v*" | cut -f 2; } |
-        sed -n "s/^.*$part-v\([0-9.]*\)$/\1/p" | sort --version-sort | tail -n 1)
+    local part=$1 version=$2 tags=$3 newest manifest
+    newest=$(sed -n "s/^$part-v\([0-9.]*\)$/\1/p" <<<"$tags" | sort --version-sort | tail -n 1)
     if [ "$newest" = "$version" ]; then die "tag $part-v$version exists"; fi
     if [ -n "$newest" ] && is_before "$version" "$newest"; then die "$part: expected a version after $newest, got $version"; fi
     manifest=$(version_of "$part")
@@ -121,7 +126,7 @@ check_new() {
 sections_of() {
     case $1 in
         all) echo '*' ;;
-        services) printf '|%s' "${SERVICES[@]}" "$COMMON_SECTION" && echo '|' ;;
+        services) printf '|%s' "${SERVICES[@]}" "${COMMON_SECTIONS[@]}" && echo '|' ;;
         python | js) echo "|${CLIENT_SECTION[$1]}|" ;;
         *) echo "|$1|" ;;
     esac
@@ -148,22 +153,29 @@ close_changelog() {
     printf '%s\n' "$closed" >"$CHANGELOG"
 }
 
-# A client has a changelog of its own, whose headings are versions alone.
+# A client has a changelog of its own, whose headings are versions alone. What is new there is below this version, "Unreleased",
+# or a version that was prepared but never released. Exit code 1 if it has none of them.
 close_client_changelog() {
-    local file=$1 version=$2
-    if grep --quiet --line-regexp --fixed-strings "## $version" "$file"; then return 0; fi
-    grep --quiet --line-regexp --fixed-strings "## Unreleased" "$file" || return 1
-    sed -i "s/^## Unreleased$/## $version/" "$file"
+    local file=$1 version=$2 prepared=$3 heading
+    for heading in "$version" Unreleased "$prepared"; do
+        if grep --quiet --line-regexp --fixed-strings "## $heading" "$file"; then
+            sed -i "s/^## ${heading//./\\.}$/## $version/" "$file"
+            return 0
+        fi
+    done
+    return 1
 }
 
 # Writes everything that belongs to the release, here.
 write() {
-    local name=$1 version=$2 part heading="" otherwise=""
-    shift 2
+    local name=$1 version=$2 tags=$3 part prepared heading="" otherwise=""
+    shift 3
     for part in "$@"; do
+        prepared=$(version_of "$part")
+        if grep --quiet --line-regexp --fixed-strings "$part-v$prepared" <<<"$tags"; then prepared=; fi
         set_version "$part" "$version"
         heading+="${heading:+, }$part $version"
-        if [ -n "${CLIENT_CHANGELOG[$part]:-}" ] && ! close_client_changelog "${CLIENT_CHANGELOG[$part]}" "$version"; then
+        if [ -n "${CLIENT_CHANGELOG[$part]:-}" ] && ! close_client_changelog "${CLIENT_CHANGELOG[$part]}" "$version" "$prepared"; then
             [ "$name" = all ] || die "${CLIENT_CHANGELOG[$part]}: expected a section 'Unreleased' or '$version' that says what is new"
             sed -i "0,/^## /s/^## /## $version\n\nReleased together with the services; nothing of its own changed.\n\n&/" "${CLIENT_CHANGELOG[$part]}"
         fi
@@ -181,7 +193,7 @@ copy_checkout() {
 }
 
 release() {
-    local name=$1 version=$2 parts part listed copy tag tags=() failed=()
+    local name=$1 version=$2 parts part listed known copy tag tags=() failed=()
     # Not in one command with `mapfile`, which would hide its failure.
     listed=$(parts_of "$name")
     mapfile -t parts <<<"$listed"
@@ -189,8 +201,9 @@ release() {
     git var GIT_COMMITTER_IDENT >/dev/null
     check_clean
     check_branch
+    known=$(known_tags)
     for part in "${parts[@]}"; do
-        check_new "$part" "$version"
+        check_new "$part" "$version" "$known"
         tags+=("$part-v$version")
     done
 
@@ -199,7 +212,7 @@ release() {
     trap "rm -rf '$copy'" EXIT
     copy_checkout "$copy"
     pushd "$copy" >/dev/null
-    write "$name" "$version" "${parts[@]}"
+    write "$name" "$version" "$known" "${parts[@]}"
     git commit --quiet --all --message "release: $name $version"
     for part in "${parts[@]}"; do git tag --annotate "$part-v$version" --message "$part $version"; done
 
@@ -246,7 +259,7 @@ notes() {
     checked=$(check_tag "$1")
     read -r part version <<<"$checked"
     sections=$(sections_of "$part")
-    if is_one_of "$part" "${SERVICES[@]}"; then sections+="$COMMON_SECTION|"; fi
+    if is_one_of "$part" "${SERVICES[@]}"; then sections+=$(printf '%s|' "${COMMON_SECTIONS[@]}"); fi
     awk -v release="$part $version" -v sections="$sections" '
         /^## / { is_it = index($0 ",", " " release ","); says = 0 }
         is_it && /^### / { says = index(sections, "|" substr($0, 5) "|") }

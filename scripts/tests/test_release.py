@@ -30,6 +30,9 @@ CHANGELOG = """# Changelog
 
 ## Unreleased
 
+### All services
+- Quicker.
+
 ### Deployment
 - Smaller images.
 
@@ -85,9 +88,30 @@ class Release(unittest.TestCase):
                 (cls.seed / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, cls.seed / name)
         (cls.seed / "CHANGELOG.md").write_text(CHANGELOG)
+        cls.set_versions()
         git("init", "--quiet", "--initial-branch=main", cwd=cls.seed)
         git("add", "--all", cwd=cls.seed)
         git("commit", "--quiet", "--message=everything", cwd=cls.seed)
+
+    @classmethod
+    def set_versions(cls):
+        """Whatever has been released when this runs."""
+
+        def replace(name, pattern, text):
+            path = cls.seed / name
+            changed, count = re.subn(pattern, text, path.read_text(), count=1, flags=re.M)
+            assert count == 1, f"{name}: {pattern}"
+            path.write_text(changed)
+
+        for service in SERVICES:
+            replace(f"{service}/Cargo.toml", '^version = ".*"$', 'version = "1.0.0"')
+            replace(f"docs/openapi/{service}.yaml", "^  version: .*$", "  version: 1.0.0")
+            for lock in ["Cargo.lock", "fuzz/Cargo.lock"]:
+                replace(lock, f'^name = "{service}"\nversion = ".*"$', f'name = "{service}"\nversion = "1.0.0"')
+        replace("clients/python/src/monlight/__init__.py", '^__version__ = ".*"$', '__version__ = "0.4.0"')
+        replace("clients/js/package.json", '^  "version": ".*",$', '  "version": "0.3.0",')
+        for client, version in [("python", "0.4.0"), ("js", "0.3.0")]:
+            replace(f"clients/{client}/CHANGELOG.md", "^## .*$", f"## {version}")
 
     def setUp(self):
         folder = Path(tempfile.mkdtemp())
@@ -196,7 +220,7 @@ class Released(Release):
             self.assertEqual(set(self.locked(lock).values()), {"2.0.0"})
         changelog = self.read("CHANGELOG.md")
         self.assertIn("## Unreleased\n\n### Python client\n- Friendlier.\n\n" + heading(*[f"{name} 2.0.0" for name in SERVICES]), changelog)
-        common = "### Deployment\n- Smaller images.\n"
+        common = "### All services\n- Quicker.\n\n### Deployment\n- Smaller images.\n"
         self.assertEqual(self.notes("log-viewer-v2.0.0"), f"{common}\n### log-viewer\n- Fixed: a leak.\n")
         self.assertEqual(self.notes("browser-relay-v2.0.0"), common)
 
@@ -207,8 +231,30 @@ class Released(Release):
         self.assertIn("## Unreleased\n\n## ", self.read("CHANGELOG.md"))
         self.assertEqual(self.notes("python-v3.0.0"), "### Python client\n- Friendlier.\n")
         self.assertEqual(self.notes("js-v3.0.0"), "Nothing of its own changed.\n")
+
+    def test_a_client_says_what_is_new_below_the_version_that_is_released(self):
+        prepared = self.versions()
+        before = {client: self.read(f"clients/{client}/CHANGELOG.md") for client in ["python", "js"]}
+        self.make("release-all", "V=3.0.0")
+        # What was prepared as another version never was one.
+        for client, text in before.items():
+            self.assertEqual(self.read(f"clients/{client}/CHANGELOG.md"), text.replace(f"\n## {prepared[client]}\n", "\n## 3.0.0\n"))
+        self.write("CHANGELOG.md", self.read("CHANGELOG.md").replace("## Unreleased\n", "## Unreleased\n\n### log-viewer\n- More.\n"))
+        self.commit()
+        self.push()
+        self.make("release-all", "V=3.0.1")
         for client in ["python", "js"]:
-            self.assertIn("\n## 3.0.0\n\nReleased together", self.read(f"clients/{client}/CHANGELOG.md"))
+            self.assertIn("\n## 3.0.1\n\nReleased together with", self.read(f"clients/{client}/CHANGELOG.md"))
+
+    def test_no_section_of_the_changelog_is_left_behind(self):
+        titles = re.findall("^### .*$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+        sections = [f"{title}\n- Something.\n" for title in dict.fromkeys([*titles, "### error-tracker"])]
+        self.write("CHANGELOG.md", "# Changelog\n\n## Unreleased\n\n" + "\n".join(sections))
+        self.commit()
+        self.push()
+        for name in ["services", "python", "js"]:
+            self.make(f"release-{name}", "V=9.0.0")
+        self.assertIn(f"## Unreleased\n\n{heading('js 9.0.0')}", self.read("CHANGELOG.md"))
 
     def test_of_more_than_three_tags_each_is_a_push_of_its_own(self):
         self.hook("post-receive", "cut -d' ' -f3 | tr '\\n' ' ' >>pushes; echo >>pushes")
@@ -230,14 +276,9 @@ class Released(Release):
         self.assertIn(f"{heading('python 7.0.0')}\n### Python client\n- Friendlier.\n", self.read("CHANGELOG.md"))
 
     def test_the_javascript_client_has_its_version_in_both_files(self):
-        version = self.versions()["js"]
-        text = self.read("clients/js/CHANGELOG.md")
-        self.write("clients/js/CHANGELOG.md", text.replace(f"## {version}", "## 7.0.0", 1))
-        self.commit()
-        self.push()
         before = json.loads(self.read("clients/js/package-lock.json"))
         self.make("release-js", "V=7.0.0")
-        self.assertEqual(self.changed_files(), {"clients/js/package.json", "clients/js/package-lock.json", "CHANGELOG.md"})
+        self.assertEqual(self.changed_files(), {"clients/js/package.json", "clients/js/package-lock.json", "clients/js/CHANGELOG.md", "CHANGELOG.md"})
         self.assertEqual(json.loads(self.read("clients/js/package.json"))["version"], "7.0.0")
         self.assertIn(f"{heading('js 7.0.0')}\nSee [its changelog](clients/js/CHANGELOG.md).\n", self.read("CHANGELOG.md"))
         before["version"] = before["packages"][""]["version"] = "7.0.0"
@@ -321,6 +362,7 @@ class Refused(Release):
 
     def test_a_release_that_nothing_is_said_of(self):
         self.assert_refused("release-browser-relay", "V=1.0.0", says="below 'Unreleased' that says what is new")
+        git("tag", f"python-v{self.versions()['python']}", cwd=self.remote)
         self.assert_refused("release-python", "V=9.0.0", says="expected a section 'Unreleased' or '9.0.0'")
 
     def test_a_committer_without_a_name(self):
