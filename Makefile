@@ -5,6 +5,8 @@ TARGET := $(shell uname -m)-unknown-linux-gnu
 BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
 export MONLIGHT_VENV := $(CURDIR)/.venv
+# A newer Node than the system's, where scripts/setup.sh found that the tests need it.
+export PATH := $(CURDIR)/.node/node_modules/.bin:$(PATH)
 
 .PHONY: help run test test-scripts test-ui test-clients test-python test-js test-deploy test-soak fuzz soak build ui images \
     screenshots lint audit bench versions check-version check-clean setup setup-test clean
@@ -102,4 +104,4 @@ setup-test: setup
 
 clean: ## remove what was built
 	cargo clean
-	rm -rf .venv run ui/dist
+	rm -rf .node .venv run ui/dist

@@ -3,6 +3,9 @@
 # Usage: scripts/setup.sh build|test|bench
 set -euo pipefail
 
+# What the tests and their packages need. Debian 12 has 18.
+readonly NODE_MIN=20 NODE_PACKAGE=node@22
+
 say() { printf '%s\n' "$*" >&2; }
 die() { say "setup: $*"; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -56,6 +59,13 @@ install_venv() {
     cat "${wanted[@]}" >"$have"
 }
 
+# Node itself, in a folder of its own, where the system's is too old for the tests; the Makefile puts it first.
+install_node() {
+    if [ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$NODE_MIN" ]; then return 0; fi
+    say "setup: $NODE_PACKAGE for the tests"
+    npm install --prefix .node --loglevel=error --no-audit --no-fund "$NODE_PACKAGE" >/dev/null
+}
+
 # Node packages, each folder with the scripts that use them.
 install_node_packages() {
     local lock folder
@@ -63,7 +73,7 @@ install_node_packages() {
         folder=$(dirname "$lock")
         if [ "$folder/node_modules/.package-lock.json" -nt "$lock" ]; then continue; fi
         say "setup: Node packages for $folder"
-        npm ci --prefix "$folder" --silent --no-audit --no-fund
+        npm ci --prefix "$folder" --loglevel=error --no-audit --no-fund >/dev/null
     done
 }
 
@@ -74,6 +84,7 @@ main() {
     read -ra packages <<<"$(missing_packages "$step" | tr '\n' ' ')"
     install_packages "${packages[@]}"
     has cargo || die "please install Rust: https://rustup.rs"
+    if [ "$step" = test ]; then install_node; fi
     install_node_packages ui/package-lock.json
     if [ "$step" != build ]; then install_venv; fi
     if [ "$step" = test ]; then

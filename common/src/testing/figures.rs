@@ -6,7 +6,17 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-const HEAD: &str = "# Performance\n\nWritten by `make bench`; do not edit.\n";
+const HEAD: &str = "\
+---
+title: Performance
+description: What make bench measured, against its goals.
+order: 18
+---
+
+# Performance
+
+Written by `make bench`; do not edit.
+";
 
 /// Figures, what each should reach, and whether it does.
 #[derive(Default)]
