@@ -150,6 +150,18 @@ class Steps(unittest.TestCase):
             self.assertIn(f"notes of {tag}\n", done.stdout)
             self.assertIn(f"`ghcr.io/mattmezza/monlight/log-viewer:{version}`, for amd64 and arm64: `{DIGEST}`", done.stdout)
 
+    def test_pages_reach_jekyll_whole(self):
+        pages = {
+            "docs/front.md": ("---\ntitle: A\n---\n\n# A\n\n---\n", "---\ntitle: A\n---\n{% raw %}\n\n# A\n\n---\n{% endraw %}\n"),
+            "docs/decisions/plain.md": ("# B\n\n`{{.B}}`\n", "{% raw %}\n# B\n\n`{{.B}}`\n{% endraw %}\n"),
+        }
+        for name, (before, _) in pages.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(before)
+        self.run_step("docs", "build", "nothing in a page is a template", cwd=self.folder)
+        for name, (_, after) in pages.items():
+            self.assertEqual((self.folder / name).read_text(), after)
+
     def test_npm_gets_a_pre_release_as_the_next(self):
         self.program("npm")
         (self.folder / "monlight-browser.tgz").write_text("")
