@@ -73,6 +73,7 @@ lint: setup-test ui ## formatting, clippy, types, scripts, workflows; warnings a
 	npm --prefix ui run check --silent
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps --document-private-items --locked
 	shellcheck scripts/*.sh deploy/*.sh deploy/tests/*.sh .ci/run
 	$(MONLIGHT_VENV)/bin/actionlint
 	$(MONLIGHT_VENV)/bin/zizmor --quiet --offline .github

@@ -1,4 +1,4 @@
-//! Every SQL statement of error-tracker: [`reports`] write groups, [`lists`] read them, [`alerts`] are the mail queue.
+//! Every SQL statement of error-tracker: [`reports`] write groups, [`lists`] read them, [`mod@alerts`] are the mail queue.
 
 mod alerts;
 mod lists;

@@ -1,4 +1,4 @@
-//! Every SQL statement of log-viewer: [`append`] writes entries, [`trim`] deletes them, [`chapters`] are the index of
+//! Every SQL statement of log-viewer: [`mod@append`] writes entries, [`mod@trim`] deletes them, [`chapters`] are the index of
 //! their words, [`counts`] know how many there are; [`lists`] and [`search`] read pages, [`stretch`] reads onwards.
 
 mod append;
