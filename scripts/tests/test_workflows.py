@@ -152,8 +152,8 @@ class Steps(unittest.TestCase):
 
     def test_pages_reach_jekyll_whole(self):
         pages = {
-            "docs/front.md": ("---\ntitle: A\n---\n\n# A\n\n---\n", "---\ntitle: A\n---\n{% raw %}\n\n# A\n\n---\n{% endraw %}\n"),
-            "docs/decisions/plain.md": ("# B\n\n`{{.B}}`\n", "{% raw %}\n# B\n\n`{{.B}}`\n{% endraw %}\n"),
+            "docs/index.md": ("---\ntitle: A\n---\n\n# A\n\n---\n", "---\ntitle: A\n---\n{% raw %}\n\n# A\n\n---\n{% endraw %}\n"),
+            "docs/decisions/0001-gate-before-body.md": ("# B\n\n`{{.B}}`\n", "{% raw %}\n# B\n\n`{{.B}}`\n{% endraw %}\n"),
         }
         for name, (before, _) in pages.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)

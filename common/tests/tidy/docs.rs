@@ -333,6 +333,19 @@ fn every_route_is_described() {
     none(problems);
 }
 
+#[test]
+fn descriptions_have_the_version_of_their_service() {
+    let version = |path: String, start: &str| {
+        let text = fs::read_to_string(root().join(&path)).expect("a file");
+        let line = text.lines().find_map(|line| line.strip_prefix(start));
+        line.unwrap_or_else(|| panic!("{path}: no version")).trim_matches('"').to_owned()
+    };
+    for service in SERVICES {
+        let described = version(format!("docs/openapi/{service}.yaml"), "  version: ");
+        assert_eq!(described, version(format!("{service}/Cargo.toml"), "version = "), "docs/openapi/{service}.yaml");
+    }
+}
+
 /// Method and path of `Post, "/api/errors", Key, …`.
 fn route(text: &str) -> Option<(String, &str)> {
     let mut parts = text.split(['(', ',', '"']).map(str::trim).filter(|part| !part.is_empty());
