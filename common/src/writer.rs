@@ -170,7 +170,7 @@ impl Writer {
             let shared = Arc::clone(&shared);
             thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || body(&shared))
         };
-        let writer = spawn("writer".into(), Box::new(move |shared| write_until_stopped(&conn, shared)))?;
+        let writer = spawn("writer".into(), Box::new(move |shared| write_until_stopped(conn, shared)))?;
         let replies = (0..REPLY_THREADS)
             .map(|n| spawn(format!("reply-{n}"), Box::new(reply_until_stopped)))
             .collect::<Result<_, _>>()?;
@@ -282,14 +282,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write_until_stopped(conn: &Connection, shared: &Shared) {
+fn write_until_stopped(conn: Connection, shared: &Shared) {
     while let Some(mut batch) = next_batch(shared) {
         if batch.is_empty() {
-            probe(conn, shared);
+            probe(&conn, shared);
             continue;
         }
         let began = Instant::now();
-        let outcomes = commit(conn, &mut batch, shared);
+        let outcomes = commit(&conn, &mut batch, shared);
         let figures = &shared.figures;
         figures.busy_micros.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
         let edge = BATCH_EDGES.iter().position(|edge| batch.len() as u64 <= *edge).unwrap_or(BATCH_EDGES.len() - 1);
@@ -301,6 +301,9 @@ fn write_until_stopped(conn: &Connection, shared: &Shared) {
     if let Err(error) = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         log::warn!("checkpoint at stop failed, the next start does it: {error}");
     }
+    // Closing the last connection would delete the `-shm` file, and on a disk that is full by the next start there is no room
+    // for another. The process ends anyway.
+    std::mem::forget(conn);
 }
 
 fn answer(shared: &Shared, finished: impl IntoIterator<Item = Finished>) {

@@ -164,6 +164,15 @@ fn a_full_disk() {
     check_kept(&client, &kept);
     disk.empty();
     wait_for("a report to be taken", || send(&client, "at-last"));
+
+    // A stop, after which the disk fills, and a start on it.
+    assert!(service.terminate().success());
+    disk.fill();
+    let service = Service::start(&binary(), &variables);
+    let client = service.client(KEY);
+    check_kept(&client, &kept);
+    disk.empty();
+    wait_for("a report to be taken", || send(&client, "in-the-end"));
     check_integrity(&database);
 }
 
