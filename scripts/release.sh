@@ -19,7 +19,7 @@ readonly BRANCH=main
 readonly CHANGELOG=CHANGELOG.md
 # Their sections in the changelog; a service's has its name. The common ones belong to all services.
 declare -rA CLIENT_SECTION=([python]="Python client" [js]="Browser client")
-readonly COMMON_SECTIONS=("All services" Deployment)
+readonly COMMON_SECTIONS=("All services" Documentation Deployment)
 declare -rA CLIENT_CHANGELOG=([python]=clients/python/CHANGELOG.md [js]=clients/js/CHANGELOG.md)
 
 say() { printf '%s\n' "$*" >&2; }

@@ -254,7 +254,8 @@ class Released(Release):
         self.push()
         for name in ["services", "python", "js"]:
             self.make(f"release-{name}", "V=9.0.0")
-        self.assertIn(f"## Unreleased\n\n{heading('js 9.0.0')}", self.read("CHANGELOG.md"))
+        left = self.read("CHANGELOG.md").split("## Unreleased\n")[1].split("\n## ")[0].strip()
+        self.assertEqual(left, "", "whose sections are these? scripts/release.sh must know")
 
     def test_of_more_than_three_tags_each_is_a_push_of_its_own(self):
         self.hook("post-receive", "cut -d' ' -f3 | tr '\\n' ' ' >>pushes; echo >>pushes")
