@@ -151,6 +151,17 @@ fn links_lead_somewhere() {
 }
 
 #[test]
+fn every_image_is_shown() {
+    let pages = pages();
+    let shown: BTreeSet<&str> =
+        pages.iter().flat_map(|page| targets(&page.text)).filter_map(|path| path.rsplit('/').next()).collect();
+    let images =
+        fs::read_dir(root().join("docs/images")).expect("the images").map(|entry| entry.expect("an entry").file_name());
+    let hidden = images.filter(|name| !shown.contains(&*name.to_string_lossy()));
+    none(hidden.map(|name| format!("docs/images/{}: no page shows it", name.display())));
+}
+
+#[test]
 fn anchors_are_those_of_headings() {
     let page = "# A b\n```sh\n# no\n```\n## `GET /x`, or _why_?\n## A b\n";
     let expected = ["a-b", "a-b-1", "get-x-or-_why_"].map(str::to_owned);
