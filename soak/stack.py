@@ -6,7 +6,6 @@ import contextlib
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,8 +26,6 @@ RAW_HOURS = 48
 ROLLUP_SECONDS = 5
 # Docker waits as long before it kills.
 STOP_SECONDS_MAX = 10.0
-# Of a service that ended because its disk was full; as Docker does it for `restart: unless-stopped`.
-RESTART_PAUSE_SECONDS = 0.25
 # The namespace of the network is ours, so these are free.
 PORTS = {"error-tracker": 5010, "log-viewer": 5011, "metrics-collector": 5012, "browser-relay": 5013}
 # As each has them by default.
@@ -47,6 +44,7 @@ class Service:
         self.log = folder / f"{name}.log"
         self.life = threading.Lock()
         self.starts = 0
+        # None while it is meant not to run, or has not answered yet.
         self.process: subprocess.Popen[bytes] | None = None
         self._binary = binary
         self._verdict = verdict
@@ -66,9 +64,10 @@ class Service:
         return f"http://127.0.0.1:{PORTS[self.name]}"
 
     def start(self) -> None:
-        """Returns when it answers. On a full disk it may end again, and is then started once more."""
-        self._spawn()
-        wait_for(f"{self.name} to answer", self._is_up)
+        """Returns when it answers."""
+        process = self._spawn()
+        wait_for(f"{self.name} to answer", lambda: self._is_up(process))
+        self.process = process
 
     def kill(self) -> None:
         """As a crash of it, or the kernel for want of memory."""
@@ -120,7 +119,7 @@ class Service:
         assert self.process is not None, f"{self.name} does not run"
         return self.process
 
-    def _spawn(self) -> None:
+    def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("a") as log:
             process = subprocess.Popen([self._binary], env=self._environment, stderr=log, stdout=log)
         self.starts += 1
@@ -132,16 +131,11 @@ class Service:
             except OSError:
                 # It has ended already, or this is a failure.
                 process.wait(STOP_SECONDS_MAX)
-        self.process = process
+        return process
 
-    def _is_up(self) -> bool:
-        process = self._running()
+    def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
         if process.poll() is not None:
-            if not self.disk.is_full:
-                raise RuntimeError(f"{self.name} did not start: {self.log.read_text()[-500:]}")
-            time.sleep(RESTART_PAUSE_SECONDS)
-            self._spawn()
-            return False
+            raise RuntimeError(f"{self.name} did not start: {self.log.read_text()[-500:]}")
         # A full disk is told by `/health` as well, but then it is up.
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/health", timeout=1).status_code in (200, 503)
