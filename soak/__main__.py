@@ -80,7 +80,7 @@ def _run(stack: Stack, seconds: int, seed: str, verdict: Verdict) -> str:
     for name, use in uses.items():
         for problem in use.problems():
             verdict.violation(f"{name}: {problem}")
-    return report.render(stack, balances, uses, faults.counts, verdict)
+    return report.render(stack, balances, uses, faults.counts, people.answers, verdict)
 
 
 def _wait(seconds: float, verdict: Verdict) -> None:

@@ -15,7 +15,12 @@ Row: TypeAlias = tuple[str, ...]
 
 
 def render(
-    stack: Stack, balances: Sequence[Balance], uses: dict[str, Use], faults: Counter[str], verdict: Verdict
+    stack: Stack,
+    balances: Sequence[Balance],
+    uses: dict[str, Use],
+    faults: Counter[str],
+    people: Counter[str],
+    verdict: Verdict,
 ) -> str:
     """Everything that a run has to say."""
     events: list[Row] = [("events", "sent", "acknowledged", "stored", "lost", "doubled")]
@@ -29,7 +34,8 @@ def render(
         _service(service.name, service.starts, service.database.stat().st_size, uses[service.name]) for service in stack
     ]
     happened: list[Row] = [("faults", "times"), *((name, str(count)) for name, count in sorted(faults.items()))]
-    parts = [_table(rows) for rows in (events, services, happened)]
+    asked: list[Row] = [("what people were answered", "times"), *((what, str(count)) for what, count in people.items())]
+    parts = [_table(rows) for rows in (events, services, happened, asked)]
     parts.append(f"violations: {len(verdict.violations) or 'none'}")
     return "\n\n".join([*parts, *verdict.violations])
 
