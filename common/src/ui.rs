@@ -59,7 +59,7 @@ pub fn asset<S>(ctx: &Context<S>, request: &mut Request) -> Result<Reply, ApiErr
         .with_header("content-encoding", "gzip")
         .with_header("cache-control", FOR_EVER)
         .with_header("vary", "accept-encoding");
-    Ok(response.into())
+    Ok(guarded(response).into())
 }
 
 fn interface<S>(ctx: &Context<S>) -> Result<&'static Interface, ApiError> {
@@ -67,11 +67,13 @@ fn interface<S>(ctx: &Context<S>) -> Result<&'static Interface, ApiError> {
 }
 
 fn html(page: &'static str) -> Response {
-    Response::new(200, "text/html; charset=utf-8", page.as_bytes())
-        .with_header("cache-control", "no-cache")
-        .with_header("content-security-policy", POLICY)
-        .with_header("referrer-policy", "no-referrer")
+    guarded(Response::new(200, "text/html; charset=utf-8", page.as_bytes()).with_header("cache-control", "no-cache"))
         .with_header("cross-origin-opener-policy", "same-origin")
+}
+
+/// With what a browser must know of everything that it may show as a page; the icon is one too when somebody opens it.
+fn guarded(response: Response) -> Response {
+    response.with_header("content-security-policy", POLICY).with_header("referrer-policy", "no-referrer")
 }
 
 /// Whether `Accept-Encoding` allows gzip (RFC 9110, section 12.5.3); who does not send it takes anything.
