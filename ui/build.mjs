@@ -62,7 +62,7 @@ async function interfaceOf(service, title) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(join(folder, 'assets'), { recursive: true });
   const assets = [
-    ...(await bundle('shared/early.ts', 'iife')),
+    ...(await bundle(`${service}/early.ts`, 'iife')),
     ...(await bundle(`${service}/main.tsx`, 'esm')),
     plain(`${service}/icon.svg`),
   ];

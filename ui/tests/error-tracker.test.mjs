@@ -1,8 +1,12 @@
 // error-tracker's interface, as people use it.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { after, before, test } from 'node:test';
-import { HOSTILE, accessibilityFindings, openPage, startBrowser, startService } from './harness.mjs';
+import { promisify } from 'node:util';
+import { HOSTILE, KEY, accessibilityFindings, isTooWide, openPage, requestsOf, startBrowser, startService, waitFor } from './harness.mjs';
 import { startNginx } from './nginx.mjs';
+
+const run = promisify(execFile);
 
 let browser;
 before(async () => {
@@ -28,12 +32,12 @@ function example(name, more = {}) {
   };
 }
 
-async function withPage(run, options = {}) {
+async function withPage(visit, options = {}) {
   const service = await startService('error-tracker');
   const report = (body) => service.call('POST', 'api/errors', body);
   if (options.reports) for (const body of options.reports) await report(body);
   const opened = await openPage(browser, service.url, options);
-  await run({ ...opened, service, report });
+  await visit({ ...opened, service, report });
   assert.deepEqual(opened.faults, []);
   await opened.close();
   await service.stop();
@@ -43,14 +47,59 @@ const titles = (page) => page.locator('.errors .title').allTextContents();
 const messages = (page) => page.locator('.errors .message').allTextContents();
 
 test('without errors the page shows how to report one', () =>
-  withPage(async ({ page, report }) => {
+  withPage(async ({ page }) => {
     await page.getByRole('heading', { name: 'No errors yet' }).waitFor();
-    await page.getByText('curl -X POST').waitFor();
-    await report(example('first'));
-    await page.getByRole('button', { name: 'Refresh' }).click();
-    await page.getByRole('link', { name: 'KeyError' }).waitFor();
+    const command = await page.locator('.empty pre').innerText();
+    assert.ok(!command.includes(KEY), command);
+    await run('sh', ['-c', command.replace('curl', 'curl --fail-with-body -sS')], { env: { ...process.env, KEY } });
+    // It is there by itself, and reads as a traceback.
+    await page.getByRole('link', { name: 'ValueError' }).click();
+    await page.locator('.frames > li').getByText('/app/pay.py:12').waitFor();
   }));
 
+test('whoever comes back from an error finds the list as it was', () =>
+  withPage(
+    async ({ page, service }) => {
+      await page.getByText('30 errors').waitFor();
+      assert.equal(await page.title(), 'Errors · Monlight');
+      await page.locator('.errors .title').last().scrollIntoViewIfNeeded();
+      const before = await page.evaluate(() => scrollY);
+      assert.ok(before > 0);
+      await page.locator('.errors .title').last().click();
+      await page.getByRole('heading', { name: 'KeyError', level: 1 }).waitFor();
+      assert.equal(await page.title(), 'KeyError · Errors · Monlight');
+      assert.deepEqual(await page.evaluate(() => [scrollY, document.activeElement.id]), [0, 'content'], 'at the top, keyboard too');
+      await page.goBack();
+      await waitFor('the place', async () => (await page.evaluate(() => scrollY)) === before);
+      assert.equal(await page.title(), 'Errors · Monlight');
+
+      await page.goto(`${service.url}?project=shop&search=a`);
+      await page.locator('.errors .title').first().click();
+      await page.getByRole('link', { name: 'All errors' }).click();
+      await page.waitForURL(`${service.url}?project=shop&search=a`);
+
+      // What one key was shown is not there for the next.
+      await page.getByRole('button', { name: 'Forget key' }).click();
+      await page.getByText('A key is needed.').first().waitFor();
+      assert.equal(await page.locator('.errors').count(), 0);
+    },
+    { reports: Array.from({ length: 30 }, (_, number) => example('a'.repeat(number + 1))) },
+  ));
+
+test('a link cannot make a page that asks all the time', () =>
+  withPage(
+    async ({ page, service }) => {
+      await page.clock.install();
+      const asked = requestsOf(page, service.url);
+      await page.goto(`${service.url}?refresh=0.001`);
+      await page.getByText('One error').waitFor();
+      await page.clock.fastForward(4_900);
+      await page.getByRole('button', { name: 'Refresh' }).click();
+      await waitFor('the answer', async () => (await page.locator('[aria-busy="true"]').count()) === 0);
+      assert.equal(asked.filter((path) => path.startsWith('api/errors?')).length, 2);
+    },
+    { reports: [example('a')] },
+  ));
 
 test('the list is filtered, sorted and paged, and a link shows the same', () =>
   withPage(
@@ -119,7 +168,7 @@ test('an error shows where it happened and with what; it is resolved and opened 
       await page.getByRole('link', { name: 'KeyError' }).click();
       await page.waitForURL(/errors\/1$/);
       await page.getByRole('heading', { name: 'KeyError' }).waitFor();
-      const frames = page.locator('.frames li');
+      const frames = page.locator('.frames > li');
       assert.equal(await frames.count(), 2);
       assert.match(await frames.last().textContent(), /pay.*\/app\/pay\.py:13.*order = orders\[order_id\]/s);
       await page.getByRole('button', { name: 'Raw' }).click();
@@ -171,11 +220,17 @@ test('an error is copied as text', () =>
 test('frames of browsers with the source around them', () =>
   withPage(
     async ({ page }) => {
-      const frames = page.locator('.frames li');
+      const frames = page.locator('.frames > li');
       await frames.first().waitFor();
       assert.equal(await frames.count(), 2);
       assert.match(await frames.first().textContent(), /pay.*src\/pay\.ts:3:9/);
-      assert.equal((await page.locator('.source .here').textContent()).trim(), 'throw new TypeError(order)');
+      // What browser-relay found stands in the frame it belongs to; what belongs to none, below them.
+      assert.equal((await frames.first().locator('.source .here').textContent()).trim(), 'throw new TypeError(order)');
+      assert.equal(await frames.last().locator('.source').count(), 0);
+      assert.equal(await page.locator('figure', { hasText: 'src/other.ts' }).locator('.here').textContent(), 'other()');
+      assert.equal(await page.getByText('Extra', { exact: true }).count(), 0, 'not shown twice');
+      await page.getByRole('button', { name: 'Raw' }).click();
+      assert.equal(await page.locator('figure').count(), 2);
     },
     {
       reports: [
@@ -184,7 +239,12 @@ test('frames of browsers with the source around them', () =>
           request_method: 'BROWSER',
           traceback: 'TypeError: x\n    at pay (src/pay.ts:3:9)\n    at https://shop.example/app.js:1:20',
           extra: {
-            sources: [{ source: 'src/pay.ts', line: 3, column: 9, first_line: 2, lines: ['{', '  throw new TypeError(order)', '}'] }],
+            sources: [
+              { source: 'src/pay.ts', line: 3, column: 9, first_line: 2, lines: ['{', '  throw new TypeError(order)', '}'] },
+              { source: 'src/other.ts', line: 1, column: 1, first_line: 1, lines: ['other()'] },
+              // Anybody can send this.
+              null, { source: 7, lines: 'x' }, { lines: [] },
+            ],
           },
         }),
       ],
@@ -208,13 +268,11 @@ test('hostile text is only ever shown', async () => {
   await withPage(
     async ({ page, service }) => {
       await page.getByText(`${hostile.length} errors`).waitFor();
-      const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-      assert.equal(width[0], width[1], 'the list is as wide as the window');
+      assert.equal(await isTooWide(page), false, 'the list is as wide as the window');
       for (let id = 1; id <= hostile.length; id++) {
         await page.goto(`${service.url}errors/${id}`);
         await page.getByRole('heading', { level: 1 }).waitFor();
-        const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-        assert.equal(width[0], width[1], `error ${id} is as wide as the window`);
+        assert.equal(await isTooWide(page), false, `error ${id} is as wide as the window`);
       }
       assert.equal(await page.locator('#app script, #app img, #app iframe').count(), 0);
     },
@@ -250,12 +308,11 @@ for (const [name, options] of [['a phone', { phone: true }], ['the dark', { them
         for (const path of ['', 'errors/1']) {
           await page.goto(service.url + path);
           await page.getByText('no order').first().waitFor();
-          const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-          assert.equal(width[0], width[1], path);
+          assert.equal(await isTooWide(page), false, path);
           assert.deepEqual(await accessibilityFindings(page), [], path);
         }
       },
-      { ...options, reports: [example('a'), example('b', { environment: 'staging' })] },
+      { ...options, reports: [example('a', { message: 'no order, long '.repeat(200) }), example('b', { environment: 'staging' })] },
     ));
 }
 

@@ -141,6 +141,29 @@ export async function openPage(browser, url, { key = KEY, phone = false, theme =
   return { page, faults, close: () => context.close() };
 }
 
+/** Whether the page is wider than its window, at its size and on the narrowest phones. */
+export async function isTooWide(page) {
+  const before = page.viewportSize();
+  let isWide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  if (isWide) return true;
+  await page.setViewportSize({ width: 320, height: 640 });
+  // Charts follow the width a frame later.
+  isWide = await page.evaluate(async () => {
+    const end = performance.now() + 2_000;
+    while (document.documentElement.scrollWidth > innerWidth && performance.now() < end) await new Promise(requestAnimationFrame);
+    return document.documentElement.scrollWidth > innerWidth;
+  });
+  await page.setViewportSize(before);
+  return isWide;
+}
+
+/** Addresses below `url` that the page asks for from now on, without what is different each time. */
+export function requestsOf(page, url) {
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url().replace(url, '').replace(/&(since|until)=[^&]*/g, '')));
+  return asked;
+}
+
 /** Serious and critical findings of axe, each in one line. */
 export async function accessibilityFindings(page) {
   await page.evaluate(axe);

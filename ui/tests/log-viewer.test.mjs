@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { dockerFolder } from './docker-logs.mjs';
-import { HOSTILE, accessibilityFindings, openPage, startBrowser, startService, waitFor } from './harness.mjs';
+import { HOSTILE, accessibilityFindings, isTooWide, openPage, startBrowser, startService, waitFor } from './harness.mjs';
 import { startNginx } from './nginx.mjs';
 
 let browser;
@@ -35,8 +35,11 @@ const lines = (page) => page.locator('.line .message').allTextContents();
 const minutesAgo = (minutes) => new Date(Date.now() - minutes * 60_000);
 
 test('without logs the page says how to make some', () =>
-  withPage({}, async ({ page }) => {
+  withPage({}, async ({ page, docker }) => {
     await page.getByRole('heading', { name: 'No logs yet' }).waitFor();
+    docker.container('hello').print(['hello from a container']);
+    await page.getByText('1 entry', { exact: true }).waitFor();
+    assert.deepEqual(await lines(page), ['hello from a container']);
   }));
 
 const SHOP = (docker) => {
@@ -69,7 +72,7 @@ test('lines are filtered and searched, hits are marked, and a link shows the sam
     await page.goto(`${service.url}?search=&container=db&level=&time=15m&refresh=5&offset=0`);
     await page.getByText('2 entries', { exact: true }).waitFor();
     await page.getByLabel('Contains').fill('OMPLET');
-    await page.getByText('1 entries', { exact: true }).waitFor();
+    await page.getByText('1 entry', { exact: true }).waitFor();
     assert.deepEqual(await page.locator('mark').allTextContents(), ['omplet']);
   }));
 
@@ -184,6 +187,92 @@ test('the live tail pauses, counts, resumes, and survives a restart', () =>
     await back.kill();
   }));
 
+test('while lines arrive, none is shown twice or left out, whatever is done', () =>
+  withPage({ fill: SHOP, entries: 6, path: '?live=1' }, async ({ page, docker }) => {
+    await page.getByText('; live').waitFor();
+    const [web, other] = [docker.container('feed'), docker.container('other')];
+    const LINES = 600;
+    const feeding = (async () => {
+      for (let number = 0; number < LINES; number += 5) {
+        web.print([0, 1, 2, 3, 4].map((more) => `fed ${number + more}`));
+        other.print([`not fed ${number}`]);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })();
+    let isFed = false;
+    void feeding.then(() => (isFed = true));
+    for (let turn = 0; !isFed; turn++) {
+      await page.getByRole('button', { name: 'Refresh' }).click();
+      if (turn % 3 === 1) {
+        await page.getByRole('button', { name: 'Pause' }).click();
+        await page.getByRole('button', { name: 'Refresh' }).click();
+        await page.getByRole('button', { name: /^Resume/ }).click();
+      }
+    }
+    await page.getByLabel('Container').selectOption('feed');
+    web.print(['the last']);
+    await waitFor('the last line', async () => (await lines(page))[0] === 'the last');
+    const seen = new Set();
+    const list = page.getByRole('list', { name: /Log entries/ });
+    await waitFor('all lines', async () => {
+      const drawn = await lines(page);
+      assert.equal(new Set(drawn).size, drawn.length, `shown twice: ${drawn.filter((line, at) => drawn.indexOf(line) !== at)}`);
+      for (const line of drawn) seen.add(line);
+      await list.evaluate((element) => element.scrollBy(0, 300));
+      return seen.has('fed 0');
+    });
+    assert.equal(seen.size, LINES + 1);
+  }));
+
+test('a live tail that broke is taken up at once when told so', () =>
+  withPage({ fill: SHOP, entries: 6, path: '?live=1' }, async ({ page }) => {
+    await page.getByText('; live').waitFor();
+    await page.route('**/api/logs/tail*', (route) => route.fulfill({ status: 503, body: '{"detail":"Too many live tails"}' }));
+    await page.getByLabel('Container').selectOption('web');
+    await page.getByText(/Too many live tails Next try in/).waitFor();
+    await page.unroute('**/api/logs/tail*');
+    await page.getByRole('button', { name: 'Try now' }).click();
+    await page.getByText('; live').waitFor();
+    assert.match(page.url(), /live=1/);
+    await page.getByRole('alert').waitFor({ state: 'detached' });
+  }));
+
+test('older lines that are refused are not asked for at every step', () =>
+  withPage({ fill: numbered(500), entries: 500 }, async ({ page }) => {
+    await page.getByText('500 entries', { exact: true }).waitFor();
+    let asked = 0;
+    const limit = { status: 429, headers: { 'Retry-After': '60' }, body: '{"detail":"Too many requests"}' };
+    await page.route('**/api/logs?*before=*', (route) => {
+      asked += 1;
+      return route.fulfill(limit);
+    });
+    const list = page.getByRole('list', { name: /Log entries/ });
+    for (let step = 0; step < 20; step++) {
+      await list.evaluate((element, step) => element.scrollTo(0, element.scrollHeight - step), step);
+      await page.evaluate(() => new Promise(requestAnimationFrame));
+    }
+    await page.getByText('Too many requests.').waitFor();
+    assert.equal(asked, 1);
+  }));
+
+test('keys go on from the line that was clicked, which is read aloud and stays the same as lines arrive', () =>
+  withPage({ fill: SHOP, entries: 6, path: '?live=1' }, async ({ page, docker }) => {
+    await page.getByText('; live').waitFor();
+    await page.getByRole('button', { name: /slow query/ }).click();
+    await page.keyboard.press('ArrowDown');
+    const current = () => page.locator('.row.current .message').textContent();
+    assert.equal(await current(), '[ERROR] timeout after 5 s');
+    await page.locator('[aria-live]', { hasText: 'ERROR, web: [ERROR] timeout after 5 s' }).waitFor({ state: 'attached' });
+    docker.container('later').print(['a new line']);
+    await waitFor('the new line', async () => (await lines(page))[0] === 'a new line');
+    assert.equal(await current(), '[ERROR] timeout after 5 s');
+    // The keys of what is in an opened row are its own.
+    await page.getByRole('button', { name: 'Copy' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByText(/Copied|does not allow/).waitFor();
+    assert.equal(await page.locator('.opened').count(), 1);
+  }));
+
 test('what is shown is exported', () =>
   withPage({ fill: SHOP, entries: 6, path: '?container=db' }, async ({ page }) => {
     await page.getByText('2 entries', { exact: true }).waitFor();
@@ -210,8 +299,7 @@ test('hostile lines are only ever shown', () =>
       for (const wrapped of [false, true]) {
         if (wrapped) await page.getByRole('button', { name: 'Wrap' }).click();
         for (let row = 0; row < 5; row++) await page.locator('.line').nth(row).click();
-        const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-        assert.equal(width[0], width[1]);
+        assert.equal(await isTooWide(page), false);
       }
       assert.equal(await page.locator('#app script, #app img, #app iframe').count(), 0);
     },
@@ -223,8 +311,7 @@ for (const [name, options] of [['a phone', { phone: true }], ['the dark', { them
       await page.getByText('6 entries', { exact: true }).waitFor();
       await page.locator('.line').first().click();
       await page.locator('.opened').waitFor();
-      const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-      assert.equal(width[0], width[1]);
+      assert.equal(await isTooWide(page), false);
       assert.deepEqual(await accessibilityFindings(page), []);
     }));
 }

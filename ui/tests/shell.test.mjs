@@ -1,9 +1,22 @@
 // What all interfaces share: how they are served, the key, the theme, words for what goes wrong.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { KEY, accessibilityFindings, openPage, startBrowser, startService, waitFor } from './harness.mjs';
+import { dockerFolder } from './docker-logs.mjs';
+import { KEY, accessibilityFindings, isTooWide, openPage, requestsOf, startBrowser, startService, waitFor } from './harness.mjs';
 
 const SERVICES = ['error-tracker', 'log-viewer', 'metrics-collector'];
+
+/** Gives each service something to show. */
+const SOMETHING = {
+  'error-tracker': (service) =>
+    service.call('POST', 'api/errors', { project: 'shop', exception_type: 'KeyError', message: 'no order', traceback: 'KeyError' }),
+  'log-viewer': async (service, docker) => {
+    docker.container('web').print(['a line']);
+    await waitFor('the line', async () => (await service.call('GET', 'api/stats')).total_logs === 1);
+  },
+  'metrics-collector': (service) =>
+    service.call('POST', 'api/metrics', [{ name: 'http_requests_total', type: 'counter', value: 1, labels: { status: '200' } }]),
+};
 
 let browser;
 before(async () => {
@@ -53,9 +66,18 @@ for (const name of SERVICES) {
     assert.ok(policy.includes("default-src 'none'") && policy.includes("frame-ancestors 'none'") && !policy.includes('unsafe'), policy);
     const assets = [...html.matchAll(/(?:src|href)="(assets\/[^"]+)"/g)].map(([, path]) => path);
     assert.equal(assets.length, 4);
+    const head = await fetch(service.url, { method: 'HEAD' });
+    assert.equal(await head.text(), '');
+    assert.equal(head.headers.get('content-length'), String(Buffer.byteLength(html)));
+    assert.equal(head.headers.get('content-security-policy'), policy);
     for (const path of assets) {
       const asset = await fetch(service.url + path);
       assert.equal(asset.status, 200, path);
+      // A picture that is opened as a page is one.
+      assert.equal(asset.headers.get('content-security-policy'), policy);
+      assert.equal(asset.headers.get('x-content-type-options'), 'nosniff');
+      assert.equal(asset.headers.get('referrer-policy'), 'no-referrer');
+      assert.equal((await fetch(service.url + path, { method: 'HEAD' })).headers.get('content-encoding'), 'gzip');
       assert.equal(asset.headers.get('cache-control'), 'public, max-age=31536000, immutable');
       assert.equal(asset.headers.get('content-encoding'), 'gzip');
       const refused = await fetch(service.url + path, { headers: { 'accept-encoding': 'identity' } });
@@ -65,6 +87,30 @@ for (const name of SERVICES) {
     const gone = await fetch(`${service.url}assets/main-OLDOLD00.js`);
     assert.equal(gone.status, 404);
     await service.stop();
+  });
+
+  test(`${name} asks for nothing twice, and for its data before its script is there`, async () => {
+    const docker = dockerFolder();
+    const service = await startService(name, { LOG_SOURCES: docker.folder, POLL_INTERVAL: '1' });
+    await SOMETHING[name](service, docker);
+    const { page, faults, close } = await openPage(browser, service.url, { path: 'assets/none' });
+    const asked = requestsOf(page, service.url);
+    let letScriptCome;
+    const isAllowed = new Promise((resolve) => (letScriptCome = resolve));
+    await page.route('**/assets/main-*.js', async (route) => {
+      await isAllowed;
+      await route.continue();
+    });
+    await page.goto(service.url, { waitUntil: 'commit' });
+    await waitFor('the first question', () => asked.some((path) => path.startsWith('api/')));
+    letScriptCome();
+    await page.locator('.errors .title, .line, canvas').first().waitFor();
+    await page.waitForLoadState('networkidle');
+    assert.equal(new Set(asked).size, asked.length, asked.join('\n'));
+    assert.deepEqual(faults, []);
+    await close();
+    await service.stop();
+    docker.remove();
   });
 
   test(`${name} says that the server is away, and goes on when it is back`, async () => {
@@ -87,7 +133,7 @@ test('the theme follows the system until it is chosen', async () => {
   const { page, close } = await openPage(browser, service.url, { theme: 'dark' });
   const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   const dark = await ground();
-  const button = page.getByTitle(/^Theme/);
+  const button = page.getByRole('button', { name: /^Theme/ });
   await button.click();
   assert.equal(await ground(), dark);
   await button.click();
@@ -117,13 +163,27 @@ test('a limit is counted down, and the page goes on by itself', async () => {
   await relaxed.stop();
 });
 
-test('nothing serious is found by axe, on a phone in the dark too', async () => {
+test('nothing serious is found by axe, on a phone in the dark too, whatever the page has to say', async () => {
   for (const name of SERVICES) {
     const service = await startService(name);
     for (const options of [{}, { phone: true, theme: 'dark' }]) {
       const { page, close } = await openPage(browser, service.url, options);
-      await page.getByRole('main').waitFor();
-      assert.deepEqual(await accessibilityFindings(page), [], name);
+      await page.getByRole('heading', { name: /yet$/ }).waitFor();
+      assert.deepEqual(await accessibilityFindings(page), [], `${name}, nothing there`);
+      assert.equal(await isTooWide(page), false, `${name}, nothing there`);
+      await page.getByRole('button', { name: 'Copy' }).click();
+      await page.getByRole('status').getByText(/Copied|does not allow/).waitFor();
+      assert.deepEqual(await accessibilityFindings(page), [], `${name}, with a message`);
+      await page.getByRole('button', { name: 'Forget key' }).click();
+      await page.getByRole('dialog').waitFor();
+      assert.deepEqual(await accessibilityFindings(page), [], `${name}, asking for the key`);
+      assert.equal(await isTooWide(page), false, `${name}, asking for the key`);
+      // The dialog keeps the focus, gives it back, and the page says what is missing.
+      await page.keyboard.press('Escape');
+      await page.getByRole('alert').getByText('A key is needed.').waitFor();
+      assert.deepEqual(await accessibilityFindings(page), [], `${name}, in trouble`);
+      await page.getByRole('button', { name: 'Enter the key' }).click();
+      await page.getByRole('dialog').waitFor();
       await close();
     }
     await service.stop();

@@ -1,14 +1,16 @@
 // One error: where it happened, how often, with what.
-import { useEffect, useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { get, send, troubleFrom } from '../shared/api';
 import { useAnswer } from '../shared/answer';
 import { copy } from '../shared/copy';
 import { Link } from '../shared/shell';
 import { Time } from '../shared/time';
+import { useTitle } from '../shared/title';
 import { toast } from '../shared/toast';
 import { TroubleLine } from '../shared/trouble';
 import { useQuery } from '../shared/url';
 import type { Detail, Occurrence } from './model';
+import { listAddress } from './list';
 import { Sparkline } from './sparkline';
 import { type Frame, parseTraceback } from './traceback';
 
@@ -20,19 +22,12 @@ export function ErrorPage({ id }: { id: string }) {
     (signal) => get<Detail>(`api/errors/${id}`, {}, signal),
     [id],
   );
-  useEffect(() => {
-    if (!error) return undefined;
-    const before = document.title;
-    document.title = `${error.exception_type} · Monlight`;
-    return () => {
-      document.title = before;
-    };
-  }, [error]);
+  useTitle(error?.exception_type);
   return (
     <>
-      <p>
-        <Link to="./">All errors</Link>
-      </p>
+      <nav class="back" aria-label="Back">
+        <Link to={listAddress()}>← All errors</Link>
+      </nav>
       {trouble?.kind === 'refused' && trouble.status === 404 ? (
         <div class="card empty">
           <h1>There is no error {id}</h1>
@@ -66,7 +61,7 @@ function Body({ error, onChange }: { error: Detail; onChange: () => void }) {
         <h1>
           <bdi>{error.exception_type}</bdi>
         </h1>
-        <p class="message whole">
+        <p class="message whole" tabIndex={0}>
           <bdi>{cut(error.message)}</bdi>
         </p>
         <p class="labels">
@@ -115,7 +110,7 @@ function Body({ error, onChange }: { error: Detail; onChange: () => void }) {
         </Fact>
       </dl>
       <section aria-labelledby="trace">
-        <Trace traceback={occurrence?.traceback ?? error.traceback} />
+        <Trace traceback={occurrence?.traceback ?? error.traceback} excerpts={excerptsOf(occurrence)} />
       </section>
       <section aria-labelledby="occurrences">
         <div class="bar">
@@ -147,9 +142,12 @@ function Fact({ name, children }: { name: string; children: preact.ComponentChil
   );
 }
 
-function Trace({ traceback }: { traceback: string }) {
+function Trace({ traceback, excerpts }: { traceback: string; excerpts: readonly Excerpt[] }) {
   const [isRaw, setRaw] = useState(false);
-  const parts = parseTraceback(traceback);
+  const parts = useMemo(() => parseTraceback(traceback), [traceback]);
+  const excerptOf = (frame: Frame) => excerpts.find(({ source, line }) => source === frame.file && line === frame.line);
+  const shown = new Set(parts.flatMap((part) => (part.kind === 'frames' ? part.frames.map(excerptOf) : [])));
+  const others = isRaw ? excerpts : excerpts.filter((excerpt) => !shown.has(excerpt));
   const hasFrames = parts.some((part) => part.kind === 'frames');
   return (
     <>
@@ -174,17 +172,25 @@ function Trace({ traceback }: { traceback: string }) {
           ) : (
             <ol key={at} class="frames">
               {part.frames.map((frame, number) => (
-                <FrameLine key={number} frame={frame} />
+                <FrameLine key={number} frame={frame} excerpt={excerptOf(frame)} />
               ))}
             </ol>
           ),
         )
       )}
+      {others.map((excerpt, at) => (
+        <figure key={at}>
+          <figcaption class="mono">
+            <bdi>{excerpt.source}</bdi>
+          </figcaption>
+          <SourceLines excerpt={excerpt} />
+        </figure>
+      ))}
     </>
   );
 }
 
-function FrameLine({ frame }: { frame: Frame }) {
+function FrameLine({ frame, excerpt }: { frame: Frame; excerpt: Excerpt | undefined }) {
   return (
     <li class={frame.isForeign ? 'foreign' : undefined}>
       <p>
@@ -194,26 +200,39 @@ function FrameLine({ frame }: { frame: Frame }) {
           {frame.column !== undefined && `:${frame.column}`}
         </bdi>
       </p>
-      {frame.source && (
+      {frame.source && !excerpt && (
         <code>
           <bdi>{frame.source}</bdi>
         </code>
       )}
+      {excerpt && <SourceLines excerpt={excerpt} />}
     </li>
   );
 }
 
-interface SourceExcerpt {
+/** Lines of a source around the place of a frame, as browser-relay finds them with a source map. */
+interface Excerpt {
   source: string;
   line: number;
-  first_line?: number;
-  lines?: string[];
+  first: number;
+  lines: string[];
+}
+
+/** What came along in `extra`, which anybody can send: only what has the form is taken. */
+function excerptsOf(one: Occurrence | undefined): Excerpt[] {
+  const sources = isObject(one?.extra) ? one.extra['sources'] : undefined;
+  if (!Array.isArray(sources)) return [];
+  return sources.filter(isObject).flatMap(({ source, line, first_line: first, lines }) => {
+    if (!Array.isArray(lines) || lines.length === 0) return [];
+    const number = Number(line) || 0;
+    return [{ source: String(source), line: number, first: Number(first) || number, lines: lines.map(String) }];
+  });
 }
 
 function OccurrenceFacts({ one }: { one: Occurrence }) {
   const extra = isObject(one.extra) ? one.extra : undefined;
-  const sources = Array.isArray(extra?.['sources']) ? (extra['sources'] as SourceExcerpt[]) : [];
-  const rest = extra ? Object.fromEntries(Object.entries(extra).filter(([name]) => name !== 'sources')) : one.extra;
+  const hasExcerpts = excerptsOf(one).length > 0;
+  const rest = extra && hasExcerpts ? Object.fromEntries(Object.entries(extra).filter(([name]) => name !== 'sources')) : one.extra;
   const session = extra?.['session_id'];
   return (
     <>
@@ -244,32 +263,21 @@ function OccurrenceFacts({ one }: { one: Occurrence }) {
           </Fact>
         )}
       </dl>
-      {sources.map((excerpt, at) => (
-        <Excerpt key={at} excerpt={excerpt} />
-      ))}
       <Json name="Headers" value={one.request_headers} />
       <Json name="Extra" value={rest} />
     </>
   );
 }
 
-function Excerpt({ excerpt }: { excerpt: SourceExcerpt }) {
-  const lines = Array.isArray(excerpt.lines) ? excerpt.lines : [];
-  const first = excerpt.first_line ?? excerpt.line;
-  if (lines.length === 0) return null;
+function SourceLines({ excerpt: { line, first, lines } }: { excerpt: Excerpt }) {
   return (
-    <figure>
-      <figcaption class="mono">
-        <bdi>{String(excerpt.source)}</bdi>
-      </figcaption>
-      <ol class="source" start={first} tabIndex={0}>
-        {lines.map((text, at) => (
-          <li key={at} value={first + at} class={first + at === excerpt.line ? 'here' : undefined}>
-            <bdi>{String(text)}</bdi>
-          </li>
-        ))}
-      </ol>
-    </figure>
+    <ol class="source" tabIndex={0} aria-label="Source">
+      {lines.map((text, at) => (
+        <li key={at} value={first + at} class={first + at === line ? 'here' : undefined}>
+          <bdi>{cut(text)}</bdi>
+        </li>
+      ))}
+    </ol>
   );
 }
 

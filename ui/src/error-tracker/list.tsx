@@ -1,48 +1,51 @@
 // The errors that a filter asks for.
-import { useState } from 'preact/hooks';
-import { get, send, troubleFrom } from '../shared/api';
-import { useAnswer } from '../shared/answer';
+import { useEffect, useState } from 'preact/hooks';
+import { address, get, send, troubleFrom } from '../shared/api';
+import { type Remembered, useAnswer } from '../shared/answer';
 import { withChosen } from '../shared/choices';
+import { Command } from '../shared/command';
 import { Link } from '../shared/shell';
-import { RangePicker, rangeSeconds } from '../shared/range';
+import { RangePicker } from '../shared/range';
 import { Time } from '../shared/time';
 import { toast } from '../shared/toast';
 import { TroubleLine } from '../shared/trouble';
 import { TypedField } from '../shared/typed';
 import { useQuery } from '../shared/url';
-import type { Group, GroupList } from './model';
+import { type Group, type GroupList, PAGE, listParams, offsetOf } from './model';
 import { Sparkline } from './sparkline';
 
-const PAGE = 50;
 const RANGES = ['1h', '24h', '7d', '30d'] as const;
 const REFRESHES = ['', '5', '30', '60'] as const;
+const FILTERS = ['project', 'environment', 'source', 'session_id', 'search', 'time', 'resolved'] as const;
+const REFRESH_SECONDS_MIN = 5;
+/** While there is nothing, the first error should show soon. */
+const FIRST_ERROR_SECONDS = 5;
 const SORTS = { last_seen: 'Last seen', first_seen: 'First seen', count: 'Count' } as const;
+
+/** The list as it was last: whoever comes back from an error finds it as it was. */
+const last: { address: string; answer: Remembered<GroupList> } = { address: './', answer: {} };
+
+/** Where that list is. */
+export function listAddress(): string {
+  return last.address;
+}
 
 export function List() {
   const [query, change] = useQuery();
+  last.address = `./${location.search}`;
   const value = (name: string) => query.get(name) ?? '';
-  const offset = Math.max(0, Number(value('offset')) || 0);
-  const filter = {
-    project: value('project'),
-    environment: value('environment'),
-    source: value('source'),
-    session_id: value('session_id'),
-    resolved: value('resolved'),
-    search: value('search'),
-    sort: value('sort'),
-    limit: PAGE,
-    offset,
-  };
-  const seconds = rangeSeconds(value('time'));
+  const offset = offsetOf(query);
+  const isFiltered = offset > 0 || FILTERS.some((name) => value(name));
+  const [isEmpty, setEmpty] = useState(false);
   const { value: list, trouble, retryAt, isLoading, reload } = useAnswer(
-    (signal) => {
-      const since = seconds === undefined ? '' : new Date(Date.now() - seconds * 1000).toISOString();
-      return get<GroupList>('api/errors', { ...filter, since }, signal);
-    },
-    [JSON.stringify(filter), seconds],
-    Number(value('refresh')) || 0,
+    (signal) => get<GroupList>('api/errors', listParams(query), signal),
+    // The start of a range moves with the time.
+    [JSON.stringify({ ...listParams(query), since: value('time') })],
+    isEmpty && !isFiltered ? FIRST_ERROR_SECONDS : refreshOf(value('refresh')),
+    last.answer,
   );
-  const projects = useAnswer((signal) => get<{ projects: string[] }>('api/projects', {}, signal), []);
+  useEffect(() => setEmpty(list?.total === 0), [list]);
+  const projects = useAnswer((signal) => get<{ projects: string[] }>('api/projects', {}, signal), [isEmpty]);
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const set = (name: string) => (event: Event) =>
     change({ [name]: (event.currentTarget as HTMLInputElement).value, offset: undefined });
@@ -61,7 +64,6 @@ export function List() {
     }
   };
   const environments = [...new Set(shown.flatMap((group) => group.environments))].sort();
-  const isFiltered = ['project', 'environment', 'source', 'session_id', 'search', 'time'].some((name) => value(name));
 
   return (
     <>
@@ -119,7 +121,14 @@ export function List() {
             ))}
           </select>
         </label>
-        <button type="button" onClick={reload} aria-busy={isLoading}>
+        <button
+          type="button"
+          onClick={() => {
+            reload();
+            projects.reload();
+          }}
+          aria-busy={isLoading}
+        >
           Refresh
         </button>
       </form>
@@ -188,7 +197,7 @@ export function List() {
           <Pages offset={offset} total={list.total} onMove={(offset) => change({ offset: offset ? String(offset) : undefined })} />
         </>
       )}
-      {list && shown.length === 0 && (isFiltered || value('resolved') || offset > 0 ? <NothingFound /> : <NothingYet />)}
+      {list && shown.length === 0 && (isFiltered ? <NothingFound /> : <NothingYet />)}
       {!list && isLoading && <p class="faint">Loading…</p>}
     </>
   );
@@ -272,6 +281,12 @@ function Pages(props: { offset: number; total: number; onMove: (offset: number) 
   );
 }
 
+/** A link must not make a page that asks all the time. */
+function refreshOf(text: string): number {
+  const seconds = Number.parseInt(text, 10);
+  return seconds > 0 ? Math.max(REFRESH_SECONDS_MIN, seconds) : 0;
+}
+
 function NothingFound() {
   return (
     <div class="card empty">
@@ -283,14 +298,22 @@ function NothingFound() {
 }
 
 function NothingYet() {
-  const curl = `curl -X POST ${new URL('api/errors', document.baseURI).href} -H "X-API-Key: YOUR_KEY" -d '{
-  "project": "shop", "exception_type": "ValueError", "message": "no such order",
-  "traceback": "Traceback (most recent call last):\\n  File \\"/app/pay.py\\", line 12, in pay\\nValueError: no such order"}'`;
+  const command = `curl -X POST '${address('api/errors')}' \\
+  -H "X-API-Key: $KEY" \\
+  -d '{"project": "shop", "exception_type": "ValueError", "message": "no such order",
+       "traceback": "Traceback (most recent call last):\\n  File \\"/app/pay.py\\", line 12, in pay\\nValueError: no such order"}'`;
   return (
     <div class="card empty">
       <h2>No errors yet</h2>
-      <p>Nothing is open. To see how one looks, report it:</p>
-      <pre tabIndex={0}>{curl}</pre>
+      <p>
+        Nothing is open. To see how one looks, report it; this page shows it a moment later. <code>$KEY</code> is the key this page
+        was opened with.
+      </p>
+      <Command text={command} />
+      <p class="faint">
+        The <code>monlight</code> package for Python reports what FastAPI, Flask and Django do not catch, and
+        <code> @monlight/browser</code> what happens in a page.
+      </p>
     </div>
   );
 }

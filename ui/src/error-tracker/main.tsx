@@ -4,10 +4,11 @@ import { Shell } from '../shared/shell';
 import { usePath } from '../shared/url';
 import { ErrorPage } from './detail';
 import { List } from './list';
+import { errorOf } from './model';
 import './style.css';
 
 function Page() {
-  const id = /^errors\/(\d+)$/.exec(usePath())?.[1];
+  const id = errorOf(usePath());
   return id ? <ErrorPage id={id} /> : <List />;
 }
 

@@ -14,13 +14,15 @@ const LINE_MAX = 1_000;
 /** Drawn of an opened one. */
 const SHOWN_MAX = 100_000;
 
+/** On a phone the message needs the room. */
+const isNarrow = matchMedia('(max-width: 40rem)').matches;
 const clock = new Intl.DateTimeFormat(undefined, {
   month: '2-digit',
   day: '2-digit',
   hour: '2-digit',
   minute: '2-digit',
   second: '2-digit',
-  fractionalSecondDigits: 3,
+  ...(isNarrow ? {} : { fractionalSecondDigits: 3 }),
   hourCycle: 'h23',
 });
 

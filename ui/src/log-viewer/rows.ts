@@ -10,12 +10,23 @@ export const ROW_HEIGHT = 24;
 export class Rows {
   entries: Entry[] = [];
   readonly open = new Set<number>();
+  /** The highest id there is: entries have rising ids, so what a live tail sends up to it is here, or older than what is. */
+  newestId = 0;
   private heights = new Map<number, number>();
   private tops: Float64Array | undefined;
+
+  /** Shows other entries, all closed. */
+  replace(entries: Entry[]): void {
+    this.entries = entries;
+    this.newestId = highestId(entries);
+    this.open.clear();
+    this.relayout();
+  }
 
   /** Puts newer entries on top, and returns how much higher the list became. */
   prepend(newest: Entry[]): number {
     this.entries = newest.concat(this.entries);
+    this.newestId = Math.max(this.newestId, highestId(newest));
     this.trim();
     return newest.reduce((sum, entry) => sum + this.heightOf(entry), 0);
   }
@@ -84,4 +95,8 @@ export class Rows {
     }
     this.tops = undefined;
   }
+}
+
+function highestId(entries: readonly Entry[]): number {
+  return entries.reduce((most, { id }) => Math.max(most, id), 0);
 }

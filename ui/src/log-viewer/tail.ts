@@ -8,7 +8,7 @@ export type TailState = { kind: 'connecting' } | { kind: 'live' } | { kind: 'wai
 
 /** Follows what arrives after entry `after`, until `signal`. Entries come in order, the oldest first. */
 export async function follow(
-  filter: Pick<Filter, 'container' | 'level' | 'search' | 'contains'>,
+  filter: Filter,
   after: number | undefined,
   signal: AbortSignal,
   onEntries: (entries: Entry[]) => void,

@@ -1,10 +1,10 @@
 // The entries that a filter asks for, and what arrives meanwhile.
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { address, get, troubleFrom } from '../shared/api';
-import { apiKey } from '../shared/key';
-import { useAnswer } from '../shared/answer';
+import { type Params, get, stream, troubleFrom } from '../shared/api';
+import { retrySeconds, useAnswer } from '../shared/answer';
 import { withChosen } from '../shared/choices';
-import { RangePicker, type Stretch, rangeSeconds } from '../shared/range';
+import { Command } from '../shared/command';
+import { RangePicker, type Stretch } from '../shared/range';
 import { Link } from '../shared/shell';
 import { parseTime } from '../shared/time';
 import { toast } from '../shared/toast';
@@ -13,21 +13,28 @@ import { TypedField } from '../shared/typed';
 import { useQuery } from '../shared/url';
 import { hitPattern } from './highlight';
 import { Line } from './line';
-import { type Entry, type EntryPage, type Filter, type Histogram, LEVELS } from './model';
+import { type Entry, type EntryPage, type Histogram, LEVELS, filterOf, listParams, timesOf } from './model';
 import { type Side, endOf, neighbours, neighboursBeyond } from './neighbours';
 import { Rows } from './rows';
 import { type TailState, follow } from './tail';
 import { type Jump, type ListHandle, VirtualList } from './virtual-list';
 import { Volume } from './volume';
 
-/** What is shown first, and what is asked for at once when somebody scrolls on: as much as the service gives. */
-const PAGE = 200;
+/** What is asked for at once when somebody scrolls on: as much as the service gives. */
 const NEXT_PAGE = 500;
 const RANGES = ['15m', '1h', '6h', '24h', '7d'] as const;
 /** Kept while paused; of what arrives beyond that only the number is known, and the list is loaded anew. */
 const PAUSED_MAX = 10_000;
 /** How often arriving lines are drawn: a screen of them five times a second is as fast as anybody reads. */
 const DRAW_MS = 200;
+/** How soon more is asked for again when it was refused. */
+const MORE_AGAIN_SECONDS = 5;
+/** While there is nothing, the first line should show soon. */
+const FIRST_LINE_SECONDS = 5;
+/** New containers are rare. */
+const CONTAINERS_SECONDS = 60;
+/** How often the volume is counted anew while lines arrive. */
+const VOLUME_SECONDS = 30;
 /** What is seen above the line that somebody asked about. */
 const ABOVE_MARKED_PX = 200;
 
@@ -37,19 +44,10 @@ export function LogView() {
   const around = value('around');
   const isLive = value('live') === '1' && !around;
   const isWrapped = value('wrap') === '1';
-  const seconds = rangeSeconds(value('time'));
-  const filter: Omit<Filter, 'since' | 'until'> = {
-    container: value('container'),
-    level: value('level'),
-    search: value('search'),
-    contains: value('contains'),
-  };
+  const filter = filterOf(query);
   const [since, until] = [value('since'), value('until')];
+  const isFiltered = Boolean(around || since || until || value('time')) || Object.values(filter).some(Boolean);
   const asked = JSON.stringify([filter, since, until, value('time'), around]);
-  const times = () => ({
-    since: since || (seconds === undefined ? '' : new Date(Date.now() - seconds * 1000).toISOString()),
-    until,
-  });
 
   const rows = useRef(new Rows());
   const list = useRef<ListHandle>(undefined);
@@ -60,22 +58,42 @@ export function LogView() {
   const ends = useRef<Record<Side, string | null>>({ newer: null, older: null });
   const isLoadingMore = useRef(false);
 
+  const [isPaused, setPaused] = useState(false);
+  const [waiting, setWaiting] = useState(0);
+  const paused = useRef({ isPaused, entries: [] as Entry[], count: 0 });
+  paused.current.isPaused = isPaused;
+  /** Keeps what arrives for later. */
+  const hold = (entries: Entry[], count = entries.length) => {
+    paused.current.entries = entries.slice(0, PAUSED_MAX);
+    paused.current.count = count;
+    setWaiting(count);
+  };
+  const isNew = ({ id }: Entry) => id > rows.current.newestId;
+  const [isEmpty, setEmpty] = useState(false);
+
   const first = useAnswer(
     async (signal) => {
       if (around) {
         const logs = await neighbours(around, signal);
-        return { logs, total: logs.length, next: endOf(logs, 'older') } satisfies EntryPage;
+        return { asked, logs, total: logs.length, next: endOf(logs, 'older') };
       }
-      return get<EntryPage>('api/logs', { ...filter, ...times(), limit: PAGE }, signal);
+      return { asked, ...(await get<EntryPage>('api/logs', listParams(query), signal)) };
     },
     [asked],
+    isEmpty && !isFiltered ? FIRST_LINE_SECONDS : 0,
   );
+  const shownAsked = useRef('');
   useEffect(() => {
     if (!first.value) return;
-    rows.current.entries = first.value.logs;
-    rows.current.open.clear();
+    const isSame = shownAsked.current === first.value.asked;
+    shownAsked.current = first.value.asked;
+    const before = rows.current.entries;
+    rows.current.replace(first.value.logs);
+    // What the live tail sent after this list was read.
+    if (isSame && isLive) rows.current.prepend(before.filter(isNew));
+    hold(isSame ? paused.current.entries.filter(isNew) : []);
     if (around) rows.current.open.add(Number(around));
-    rows.current.relayout();
+    setEmpty(rows.current.entries.length === 0);
     ends.current = { newer: around ? endOf(first.value.logs, 'newer') : null, older: first.value.next };
     const at = rows.current.entries.findIndex(({ id }) => String(id) === around);
     jump.current = { to: at < 0 ? 0 : Math.max(0, rows.current.top(at) - ABOVE_MARKED_PX) };
@@ -88,7 +106,7 @@ export function LogView() {
       if (!end || isLoadingMore.current) return;
       isLoadingMore.current = true;
       const page = async () => {
-        if (!around) return get<EntryPage>('api/logs', { ...filter, ...times(), limit: NEXT_PAGE, before: end });
+        if (!around) return get<EntryPage>('api/logs', { ...listParams(query), limit: NEXT_PAGE, before: end });
         const logs = await neighboursBeyond(end, side);
         return { logs, next: endOf(logs, side) };
       };
@@ -100,7 +118,12 @@ export function LogView() {
           ends.current[side] = next;
           bump();
         })
-        .catch((error: unknown) => toast(troubleFrom(error).message, true))
+        .catch(async (error: unknown) => {
+          const trouble = troubleFrom(error);
+          toast(trouble.message, true);
+          // Scrolling on asks again, but not at each step.
+          await new Promise((done) => setTimeout(done, (retrySeconds(trouble, 0) ?? MORE_AGAIN_SECONDS) * 1000));
+        })
         .finally(() => {
           isLoadingMore.current = false;
         });
@@ -112,20 +135,25 @@ export function LogView() {
 
   // Counting a million entries takes longer than finding the newest: those come first.
   const histogram = useAnswer(
-    async (signal) => first.value && get<Histogram>('api/logs/histogram', { container: filter.container, level: filter.level, ...times() }, signal),
+    async (signal) => first.value && get<Histogram>('api/logs/histogram', { container: filter.container, level: filter.level, ...timesOf(query) }, signal),
     [filter.container, filter.level, since, until, value('time'), first.value],
+    isLive && !isPaused ? VOLUME_SECONDS : 0,
   );
   const containers = useAnswer(
     (signal) => get<{ containers: { name: string; log_count: number }[] }>('api/containers', {}, signal),
-    [],
+    [isEmpty],
+    CONTAINERS_SECONDS,
   );
+  const reload = () => {
+    first.reload();
+    containers.reload();
+  };
 
   const [tail, setTail] = useState<TailState | undefined>();
-  const [isPaused, setPaused] = useState(false);
-  const paused = useRef({ isPaused: false, entries: [] as Entry[], count: 0 });
-  paused.current.isPaused = isPaused;
-  const [waiting, setWaiting] = useState(0);
-  const isReady = first.value !== undefined;
+  const [tailTurn, setTailTurn] = useState(0);
+  const retryTail = () => setTailTurn(tailTurn + 1);
+  // Not on top of what another filter found.
+  const isReady = first.value?.asked === asked;
   useEffect(() => {
     if (!isLive || !isReady) {
       setTail(undefined);
@@ -135,20 +163,18 @@ export function LogView() {
     let arrived: Entry[] = [];
     const timer = setInterval(() => {
       if (arrived.length === 0) return;
-      const newest = arrived.reverse();
+      const newest = arrived.reverse().filter(isNew);
       arrived = [];
-      if (paused.current.isPaused) {
-        paused.current.count += newest.length;
-        paused.current.entries = newest.concat(paused.current.entries).slice(0, PAUSED_MAX);
-        setWaiting(paused.current.count);
-      } else putOnTop(newest);
+      if (paused.current.isPaused) hold(newest.concat(paused.current.entries), paused.current.count + newest.length);
+      else putOnTop(newest);
     }, DRAW_MS);
-    void follow(filter, rows.current.entries.reduce((most, { id }) => Math.max(most, id), 0) || undefined, stop.signal, (entries) => arrived.push(...entries), setTail);
+    const after = Math.max(rows.current.newestId, paused.current.entries[0]?.id ?? 0);
+    void follow(filter, after || undefined, stop.signal, (entries) => arrived.push(...entries), setTail);
     return () => {
       stop.abort();
       clearInterval(timer);
     };
-  }, [isLive, isReady, asked]);
+  }, [isLive, isReady, asked, tailTurn]);
   /** Who looks at the top sees what arrives; everybody else keeps seeing the same. */
   const putOnTop = (newest: Entry[], mayMove = list.current?.isAtTop() ?? true) => {
     const by = rows.current.prepend(newest);
@@ -157,18 +183,21 @@ export function LogView() {
   };
   const resume = () => {
     const { entries, count } = paused.current;
-    paused.current = { isPaused: false, entries: [], count: 0 };
     setPaused(false);
-    setWaiting(0);
+    hold([]);
     if (count > entries.length) first.reload();
     else putOnTop(entries);
     list.current?.scrollToTop();
   };
 
+  const toggle = (entry: Entry) => {
+    rows.current.toggle(entry);
+    bump();
+  };
   const pattern = useMemo(() => hitPattern(filter.search, filter.contains), [filter.search, filter.contains]);
-  const set = (name: string) => (event: Event) => change({ [name]: (event.currentTarget as HTMLSelectElement).value });
+  const set = (name: string) => (event: Event) =>
+    change({ [name]: (event.currentTarget as HTMLSelectElement).value, around: undefined });
   const total = first.value?.total ?? 0;
-  const isFiltered = Object.values(filter).some(Boolean) || since || until || value('time');
 
   return (
     <div class="logs">
@@ -177,7 +206,8 @@ export function LogView() {
         <TypedField
           class="grow"
           label="Search words"
-          placeholder={'timeout AND (db OR cache)   "exact phrase"   prefix*'}
+          placeholder={'time* AND (db OR cache)'}
+          hint={<Syntax />}
           value={filter.search}
           onChange={(search) => change({ search, around: undefined }, true)}
         />
@@ -217,43 +247,44 @@ export function LogView() {
           value={value('time')}
           choices={RANGES}
           all="Any time"
-          onChange={(time) => change({ time, since: undefined, until: undefined })}
+          onChange={(time) => change({ time, since: undefined, until: undefined, around: undefined })}
           stretch={stretchOf(since, until)}
-          onStretch={({ from, to }) => change({ since: isoOf(from), until: isoOf(to), time: undefined, live: undefined })}
+          onStretch={({ from, to }) => change({ since: isoOf(from), until: isoOf(to), time: undefined, live: undefined, around: undefined })}
         />
         <button type="button" aria-pressed={isWrapped} onClick={() => { rows.current.relayout(); change({ wrap: isWrapped ? undefined : '1' }, true); }}>
           Wrap
         </button>
-        <button type="button" onClick={first.reload} aria-busy={first.isLoading}>
+        <button type="button" onClick={reload} aria-busy={first.isLoading}>
           Refresh
         </button>
         <button type="button" aria-pressed={isLive} disabled={Boolean(around)} onClick={() => { setPaused(false); change({ live: isLive ? undefined : '1' }, true); }}>
           Live
         </button>
         {isLive && (isPaused ? <button type="button" class="primary" onClick={resume}>Resume{waiting > 0 && ` (${waiting.toLocaleString()} new)`}</button> : <button type="button" onClick={() => setPaused(true)}>Pause</button>)}
-        <button type="button" onClick={() => void download({ ...filter, ...times() })}>
+        <button type="button" onClick={() => void download({ ...filter, ...timesOf(query) })}>
           Export
         </button>
       </form>
       <TroubleLine trouble={first.trouble} retryAt={first.retryAt} onRetry={first.reload} />
       {tail?.kind === 'waiting' && (
-        <TroubleLine trouble={tail.trouble} retryAt={tail.retryAt} onRetry={() => change({ live: undefined }, true)} />
+        <TroubleLine trouble={tail.trouble} retryAt={tail.retryAt} onRetry={retryTail} />
       )}
-      {tail?.kind === 'refused' && <TroubleLine trouble={tail.trouble} retryAt={undefined} onRetry={() => change({ live: undefined }, true)} />}
+      {tail?.kind === 'refused' && <TroubleLine trouble={tail.trouble} retryAt={undefined} onRetry={retryTail} />}
       {around ? (
         <p class="notice">
           What one container wrote before and after entry {around}, the newest first. <Link to="./">Back to all logs</Link>
         </p>
       ) : (
         histogram.value && histogram.value.buckets.length > 0 && (
-          <Volume histogram={histogram.value} onZoom={(since, until) => change({ since, until, time: undefined, live: undefined })} />
+          <Volume histogram={histogram.value} isSearched={Boolean(filter.search || filter.contains)} onZoom={(since, until) => change({ since, until, time: undefined, live: undefined })} />
         )
       )}
       {first.value && !around && (
         <p class="faint" role="status">
-          {first.value.total_is_exact === false ? `At least ${total.toLocaleString()}` : total.toLocaleString()} entries
+          {first.value.total_is_exact === false && 'At least '}
+          {total === 1 ? '1 entry' : `${total.toLocaleString()} entries`}
           {first.value.search_mode === 'literal' && ', searched for as literal text'}
-          {tail?.kind === 'live' && (isPaused ? `; paused, ${waiting.toLocaleString()} new` : '; live')}
+          {tail?.kind === 'live' && (isPaused ? '; paused' : '; live')}
           {tail?.kind === 'connecting' && '; connecting'}
         </p>
       )}
@@ -265,11 +296,7 @@ export function LogView() {
           jump={jump}
           label="Log entries, the newest first"
           onNearEnd={loadMore}
-          onScroll={() => undefined}
-          onToggle={(entry) => {
-            rows.current.toggle(entry);
-            bump();
-          }}
+          onToggle={toggle}
           render={(entry) => (
             <Line
               entry={entry}
@@ -277,10 +304,7 @@ export function LogView() {
               isWrapped={isWrapped}
               isMarked={String(entry.id) === around}
               pattern={pattern}
-              onToggle={() => {
-                rows.current.toggle(entry);
-                bump();
-              }}
+              onToggle={() => toggle(entry)}
             />
           )}
         />
@@ -293,13 +317,21 @@ export function LogView() {
   );
 }
 
+function Syntax() {
+  return (
+    <>
+      Words are looked up whole: <code>time*</code> finds <em>timeout</em>, <code>"connection refused"</code> a phrase;{' '}
+      <code>AND</code>, <code>OR</code>, <code>NOT</code> combine them. “Contains” finds any part of a line.
+    </>
+  );
+}
+
 function NothingFound() {
   return (
     <div class="card empty">
       <h2>Nothing matches</h2>
       <p>
-        Words are looked up whole: <code>time*</code> finds <em>timeout</em>, <code>"connection refused"</code> a phrase;{' '}
-        <code>AND</code>, <code>OR</code>, <code>NOT</code> combine them. “Contains” finds any part of a line.
+        <Syntax />
       </p>
       <Link to="./">Show everything</Link>
     </div>
@@ -311,23 +343,19 @@ function NothingYet() {
     <div class="card empty">
       <h2>No logs yet</h2>
       <p>As soon as a container prints something with Docker's json-file driver, it is here. Try:</p>
-      <pre tabIndex={0}>docker run --rm --name hello debian echo "hello from a container"</pre>
+      <Command text={'docker run --rm --name hello debian echo "hello from a container"'} />
     </div>
   );
 }
 
 /** The key must not be in an address, so the file goes through the page; the browser keeps it on disk. */
-async function download(filter: Filter): Promise<void> {
+async function download(params: Params): Promise<void> {
   try {
-    const response = await fetch(address('api/logs/export', { ...filter, format: 'text' }), {
-      headers: { 'X-API-Key': apiKey() },
-      credentials: 'same-origin',
-    });
-    if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+    const response = await stream('api/logs/export', { ...params, format: 'text' });
     const url = URL.createObjectURL(await response.blob());
     const link = document.createElement('a');
     link.href = url;
-    link.download = `${filter.container || 'logs'}.txt`;
+    link.download = `${params.container || 'logs'}.txt`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   } catch (error) {

@@ -3,10 +3,11 @@ import type { ComponentChild } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Entry } from './model';
 import type { Side } from './neighbours';
-import type { Rows } from './rows';
+import { ROW_HEIGHT, type Rows } from './rows';
 
 /** Drawn beyond what is in sight, so that scrolling finds rows there. */
 const OVERSCAN_PX = 400;
+const SPOKEN_MAX = 300;
 /** How far from an end more is asked for. */
 const NEAR_END_PX = 1_500;
 
@@ -22,10 +23,9 @@ export function VirtualList(props: {
   rows: Rows;
   /** Changes whenever `rows` did. */
   version: number;
-  render: (entry: Entry, isCurrent: boolean) => ComponentChild;
+  render: (entry: Entry) => ComponentChild;
   onToggle: (entry: Entry) => void;
   onNearEnd: (side: Side) => void;
-  onScroll: (isAtTop: boolean) => void;
   handle: { current: ListHandle | undefined | null };
   /** Taken when the rows it counts on are there. */
   jump: { current: Jump | undefined };
@@ -34,7 +34,8 @@ export function VirtualList(props: {
   const { rows, onNearEnd } = props;
   const view = useRef<HTMLDivElement>(null);
   const [scroll, setScroll] = useState({ top: 0, height: 800 });
-  const [current, setCurrent] = useState(-1);
+  /** The id of the row that keys act on: its place changes when lines arrive. */
+  const [current, setCurrent] = useState<number>();
   const [, redraw] = useState(0);
 
   props.handle.current = {
@@ -86,52 +87,68 @@ export function VirtualList(props: {
   const move = (to: number) => {
     const index = Math.min(Math.max(0, to), rows.entries.length - 1);
     const element = view.current;
-    if (!element || index < 0) return;
-    setCurrent(index);
+    const entry = rows.entries[index];
+    if (!element || !entry) return;
+    setCurrent(entry.id);
     const [top, bottom] = [rows.top(index), rows.top(index + 1)];
     if (top < element.scrollTop) element.scrollTop = top;
     else if (bottom > element.scrollTop + element.clientHeight) element.scrollTop = bottom - element.clientHeight;
+    element.focus({ preventScroll: true });
   };
   const press = (event: KeyboardEvent) => {
-    if (event.target !== view.current) return;
-    const page = Math.max(1, Math.floor(scroll.height / 30));
+    // What is inside an opened row has keys of its own.
+    if (event.target instanceof Element && event.target.closest('.opened')) return;
+    const at = rows.entries.findIndex(({ id }) => id === current);
+    const page = Math.max(1, Math.floor(scroll.height / ROW_HEIGHT) - 1);
     const steps: Record<string, number> = {
-      ArrowDown: current + 1,
-      ArrowUp: current - 1,
-      PageDown: current + page,
-      PageUp: current - page,
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + page,
+      PageUp: at - page,
       Home: 0,
       End: rows.entries.length - 1,
     };
     const to = steps[event.key];
-    const entry = rows.entries[current];
+    const entry = rows.entries[at];
     if (to !== undefined) move(to);
-    else if ((event.key === 'Enter' || event.key === ' ') && entry) props.onToggle(entry);
+    else if ((event.key === 'Enter' || event.key === ' ') && entry && event.target === view.current) props.onToggle(entry);
     else return;
     event.preventDefault();
   };
 
   return (
-    <div
-      ref={view}
-      class="lines"
-      role="list"
-      aria-label={props.label}
-      tabIndex={0}
-      onKeyDown={press}
-      onScroll={(event) => {
-        const { scrollTop, clientHeight } = event.currentTarget;
-        setScroll({ top: scrollTop, height: clientHeight });
-        props.onScroll(scrollTop < 4);
-      }}
-    >
-      <div style={{ height: `${rows.top(first)}px` }} />
-      {shown.map((entry, at) => (
-        <div key={entry.id} data-row={first + at} role="listitem" class={first + at === current ? 'row current' : 'row'}>
-          {props.render(entry, first + at === current)}
-        </div>
-      ))}
-      <div style={{ height: `${rows.top(rows.entries.length) - rows.top(last)}px` }} />
-    </div>
+    <>
+      <div
+        ref={view}
+        class="lines"
+        role="list"
+        aria-label={props.label}
+        tabIndex={0}
+        onKeyDown={press}
+        onScroll={({ currentTarget: { scrollTop, clientHeight } }) => setScroll({ top: scrollTop, height: clientHeight })}
+      >
+        <div style={{ height: `${rows.top(first)}px` }} />
+        {shown.map((entry, at) => (
+          <div
+            key={entry.id}
+            data-row={first + at}
+            role="listitem"
+            class={entry.id === current ? 'row current' : 'row'}
+            onClick={() => setCurrent(entry.id)}
+          >
+            {props.render(entry)}
+          </div>
+        ))}
+        <div style={{ height: `${rows.top(rows.entries.length) - rows.top(last)}px` }} />
+      </div>
+      <p class="visually-hidden" aria-live="polite">
+        {spoken(shown.find(({ id }) => id === current))}
+      </p>
+    </>
   );
+}
+
+/** Read aloud as the keys go from row to row: the rows themselves never have the focus. */
+function spoken(entry: Entry | undefined): string {
+  return entry ? `${entry.level}, ${entry.container}: ${entry.message.slice(0, SPOKEN_MAX)}` : '';
 }

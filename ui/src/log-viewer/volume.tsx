@@ -6,7 +6,7 @@ import { type Histogram, LEVELS } from './model';
 const WIDTH = 1_000;
 const HEIGHT = 64;
 
-export function Volume(props: { histogram: Histogram; onZoom: (since: string, until: string) => void }) {
+export function Volume(props: { histogram: Histogram; isSearched: boolean; onZoom: (since: string, until: string) => void }) {
   const { from, to, bucket_seconds: seconds, buckets } = props.histogram;
   const svg = useRef<SVGSVGElement>(null);
   const [drag, setDrag] = useState<[number, number] | undefined>();
@@ -46,6 +46,7 @@ export function Volume(props: { histogram: Histogram; onZoom: (since: string, un
         onPointerUp={release}
         onPointerCancel={() => setDrag(undefined)}
       >
+        <title>Drag to zoom in</title>
         {buckets.map((bucket) => {
           const start = Date.parse(zoned(bucket.time));
           let below = HEIGHT;
@@ -67,7 +68,19 @@ export function Volume(props: { histogram: Histogram; onZoom: (since: string, un
       </svg>
       <figcaption class="faint">
         <span>{inFull(new Date(begin))}</span>
-        <span>{all.toLocaleString()} entries; drag to zoom</span>
+        <span class="levels">
+          {props.isSearched && 'Searched in:'}
+          {LEVELS.map((level) => {
+            const count = buckets.reduce((sum, { counts }) => sum + (counts[level] ?? 0), 0);
+            return (
+              count > 0 && (
+                <span key={level} class={level.toLowerCase()}>
+                  {level} <b>{count.toLocaleString()}</b>
+                </span>
+              )
+            );
+          })}
+        </span>
         <span>{inFull(new Date(end))}</span>
       </figcaption>
     </figure>

@@ -5,13 +5,12 @@ import { type Dashboard as DashboardAnswer, type Metric, dashboard } from './ans
 import { NothingInPeriod } from './empty';
 import { count, formatOf, number, percent, perSecond, seconds } from './figures';
 import { RequestsPart } from './requests';
-import { type Changes, type View, coarsely, linkTo, stretchParams } from './view';
+import { type Changes, type View, dashboardParams, linkTo } from './view';
 import { VitalsPart } from './vitals';
 
 /** Asks for the dashboard, again and again while it follows the time. */
 export function useDashboard(view: View, isShown: boolean): Answer<DashboardAnswer | undefined> {
-  const { project } = view;
-  const params = { ...stretchParams(view), project, ...coarsely(view) };
+  const params = dashboardParams(view);
   const load = async (signal: AbortSignal) => (isShown ? dashboard(params, signal) : undefined);
   return useAnswer(load, [isShown, JSON.stringify(params)], isShown && !view.zoom ? view.refresh : 0);
 }

@@ -1,6 +1,6 @@
 // What there is to see when there is nothing yet: how to send a first value.
 import { address } from '../shared/api';
-import { toast } from '../shared/toast';
+import { Command } from '../shared/command';
 import type { Changes, View } from './view';
 import { zoomTo } from './view';
 
@@ -9,17 +9,11 @@ export function NoMetrics() {
   -H "X-API-Key: $KEY" \\
   -d '[{"name": "http_requests_total", "type": "counter", "value": 1,
         "labels": {"method": "GET", "status": "200"}}]'`;
-  const copy = () =>
-    navigator.clipboard.writeText(command).then(
-      () => toast('Copied.'),
-      () => toast('The browser does not allow copying here; select the text instead.', true),
-    );
   return (
     <div class="empty card">
       <h2>No metrics yet</h2>
       <p>Send a first value; this page shows it a moment later. <code>$KEY</code> is the key this page was opened with.</p>
-      <pre tabIndex={0}>{command}</pre>
-      <button onClick={copy}>Copy</button>
+      <Command text={command} />
       <p class="faint">
         The <code>monlight</code> package for Python sends requests and their latency from FastAPI by itself, and
         <code> @monlight/browser</code> the Web Vitals of a page.
@@ -42,7 +36,7 @@ export function NothingInPeriod({ view, change }: { view: View; change: (changes
           'There are metrics, but nothing was sent then.'
         )}
       </p>
-      <div class="actions">
+      <div class="bar">
         {!isLong && <button onClick={() => change({ period: '30d', ...zoomTo(undefined) })}>Look at the last 30 days</button>}
         {view.project && <button onClick={() => change({ project: '' })}>Look at all projects</button>}
       </div>

@@ -4,18 +4,26 @@ import { useAnswer } from '../shared/answer';
 import { mount } from '../shared/mount';
 import { Link, Shell } from '../shared/shell';
 import { TroubleLine } from '../shared/trouble';
+import { useTitle } from '../shared/title';
+import { useQuery } from '../shared/url';
 import { lists } from './answers';
 import { Bar } from './bar';
 import { Dashboard, useDashboard } from './dashboard';
 import { NoMetrics } from './empty';
 import { Explorer } from './explorer';
 import './metrics.css';
-import { linkTo, useView } from './view';
+import { type Changes, type View, linkTo, viewOf } from './view';
 
 /** While nothing was ever sent, the first value should show soon. */
 const FIRST_VALUE_SECONDS = 5;
 /** New metrics are rare. */
 const LISTS_SECONDS = 60;
+
+/** What is looked at, and a way to change it. */
+function useView(): [View, (changes: Changes, replace?: boolean) => void] {
+  const [query, change] = useQuery();
+  return [viewOf(query), change];
+}
 
 function Pages() {
   const [{ isExplorer }] = useView();
@@ -43,6 +51,7 @@ function Metrics() {
     [view.project],
     isEmpty ? FIRST_VALUE_SECONDS : LISTS_SECONDS,
   );
+  useTitle(view.isExplorer ? view.metric || 'Explorer' : undefined);
   const board = useDashboard(view, !view.isExplorer && !isEmpty);
   const [turn, setTurn] = useState(0);
   const [isExploring, setIsExploring] = useState(false);

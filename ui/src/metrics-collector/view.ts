@@ -1,6 +1,5 @@
 // What is looked at, as the URL has it: `/?project=&period=&refresh=&metric=&latency=`, as in the original, and more.
-import { rangeSeconds } from '../shared/range';
-import { useQuery } from '../shared/url';
+import { rangeSeconds } from '../shared/ranges';
 
 export const PERIODS = ['15m', '1h', '6h', '24h', '7d', '30d'] as const;
 const PERIOD_DEFAULT = '24h';
@@ -37,12 +36,7 @@ export interface View {
 
 export type Changes = Record<string, string | undefined>;
 
-/** The view and a way to change it, by the names of the parameters. */
-export function useView(): [View, (changes: Changes, replace?: boolean) => void] {
-  const [query, change] = useQuery();
-  return [viewOf(query), change];
-}
-
+/** The view that an address describes. */
 export function viewOf(query: URLSearchParams): View {
   const text = (name: string) => query.get(name) ?? '';
   const [from, to] = [seconds(text('from')), seconds(text('to'))];
@@ -78,6 +72,11 @@ const MINUTES_UP_TO = 6 * 3_600;
 /** The parameter that asks for hours where minutes would be too many. */
 export function coarsely(view: View): Record<string, string> {
   return stretchSeconds(view) > MINUTES_UP_TO ? { resolution: 'hour' } : {};
+}
+
+/** What to ask for to show the dashboard. */
+export function dashboardParams(view: View): Record<string, string | number> {
+  return { ...stretchParams(view), project: view.project, ...coarsely(view) };
 }
 
 /** What to change in the URL to look at this stretch. */

@@ -1,6 +1,7 @@
 // What a page shows of an answer: the newest one, what went wrong meanwhile, and when it is tried again.
 import { useCallback, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { type Trouble, troubleFrom } from './api';
+import { apiKey } from './key';
 
 /** First wait before another try when the server is away; doubles up to the longest. */
 const RETRY_SECONDS = 2;
@@ -17,6 +18,11 @@ export interface Answer<T> {
   reload: () => void;
 }
 
+/** The newest answer to a question, kept by whoever wants to show it at once when it is asked again. */
+export interface Remembered<T> {
+  newest?: { question: string; value: T };
+}
+
 /**
  * Loads whenever `deps` change, on `reload`, and every `refreshSeconds` while the page is seen. A new request cancels
  * the one before it, so an old answer never replaces a new one.
@@ -25,9 +31,12 @@ export function useAnswer<T>(
   load: (signal: AbortSignal) => Promise<T>,
   deps: readonly unknown[],
   refreshSeconds = 0,
+  remembered: Remembered<T> = {},
 ): Answer<T> {
+  // Another key must not be shown what this one was.
+  const question = JSON.stringify([apiKey(), ...deps]);
   const [state, setState] = useState<Omit<Answer<T>, 'reload'>>({
-    value: undefined,
+    value: remembered.newest?.question === question ? remembered.newest.value : undefined,
     trouble: undefined,
     retryAt: undefined,
     isLoading: true,
@@ -53,6 +62,7 @@ export function useAnswer<T>(
       (value) => {
         if (cancel.signal.aborted) return;
         failures.current = 0;
+        remembered.newest = { question, value };
         setState({ value, trouble: undefined, retryAt: undefined, isLoading: false });
         if (refreshSeconds > 0) again(refreshSeconds);
       },

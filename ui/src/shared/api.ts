@@ -31,6 +31,30 @@ export async function get<T>(path: string, params?: Params, signal?: AbortSignal
   return (await (await request(address(path, params), { method: 'GET' }, signal)).json()) as T;
 }
 
+declare global {
+  // A page's two scripts share nothing else.
+  var monlightBegun: Map<string, Promise<Response>> | undefined;
+}
+
+/** Begins a `GET` of a page whose script is still loading; what it asks for first finds the answer. Nothing without a key. */
+export function begin(path: string, params?: Params): void {
+  if (!apiKey()) return;
+  const url = address(path, params);
+  const answer = fetch(url, authorised({ method: 'GET' })).then(async (response) => {
+    // Read to its end, and given out without a turn of the event loop: the first thing drawn can have it.
+    const text = await response.text();
+    return Object.assign(response, { json: async () => JSON.parse(text) as unknown });
+  });
+  // Whoever takes it is told what went wrong.
+  answer.catch(() => undefined);
+  (globalThis.monlightBegun ??= new Map()).set(url, answer);
+}
+
+/** What was begun and not asked for is old by the next question. */
+export function forgetBegun(): void {
+  globalThis.monlightBegun?.clear();
+}
+
 /** Sends JSON with `POST` (or another method) and reads the JSON that comes back. */
 export async function send<T>(path: string, body: unknown, method = 'POST'): Promise<T> {
   const init = { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
@@ -38,20 +62,26 @@ export async function send<T>(path: string, body: unknown, method = 'POST'): Pro
 }
 
 /** The answer as it streams in. */
-export async function stream(path: string, params: Params, signal: AbortSignal, headers: Record<string, string> = {}) {
+export async function stream(path: string, params: Params, signal?: AbortSignal, headers: Record<string, string> = {}) {
   return request(address(path, params), { method: 'GET', headers }, signal);
+}
+
+/** What goes with every request. */
+function authorised(init: RequestInit): RequestInit {
+  return { ...init, headers: { ...init.headers, 'X-API-Key': apiKey() }, cache: 'no-store', credentials: 'same-origin' };
+}
+
+/** An answer that was asked for already; each is taken once. */
+function takeBegun(url: string): Promise<Response> | undefined {
+  const answer = globalThis.monlightBegun?.get(url);
+  globalThis.monlightBegun?.delete(url);
+  return answer;
 }
 
 async function request(url: string, init: RequestInit, signal?: AbortSignal): Promise<Response> {
   let response;
   try {
-    response = await fetch(url, {
-      ...init,
-      headers: { ...init.headers, 'X-API-Key': apiKey() },
-      cache: 'no-store',
-      credentials: 'same-origin',
-      ...(signal ? { signal } : {}),
-    });
+    response = await (takeBegun(url) ?? fetch(url, { ...authorised(init), ...(signal ? { signal } : {}) }));
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new RequestError({ kind: 'away', message: 'The server cannot be reached.' });

@@ -2,6 +2,7 @@
 import { useRef } from 'preact/hooks';
 import { withChosen } from './choices';
 import { lazily } from './lazily';
+import { rangeInWords } from './ranges';
 
 /** From one moment to another, in milliseconds since 1970; without an end, until now. */
 export interface Stretch {
@@ -118,22 +119,4 @@ const dates = lazily(() => new Intl.DateTimeFormat(undefined, { dateStyle: 'medi
 function stretchInWords({ from, to }: Stretch): string {
   if (from === undefined) return to === undefined ? 'Always' : `Until ${dates().format(to)}`;
   return to === undefined ? `Since ${dates().format(from)}` : dates().formatRange(from, to);
-}
-
-const RANGE = /^(\d+)([smhd])$/;
-const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
-const WORDS = { s: 'second', m: 'minute', h: 'hour', d: 'day' } as const;
-
-/** `24h` in seconds; nothing for what is not a range. */
-export function rangeSeconds(range: string): number | undefined {
-  const parts = RANGE.exec(range);
-  return parts ? Number(parts[1]) * SECONDS[parts[2] as keyof typeof SECONDS] : undefined;
-}
-
-/** `24h` as "last 24 hours". */
-function rangeInWords(range: string): string {
-  const parts = RANGE.exec(range);
-  if (!parts) return range;
-  const word = WORDS[parts[2] as keyof typeof WORDS];
-  return parts[1] === '1' ? `Last ${word}` : `Last ${parts[1]} ${word}s`;
 }

@@ -1,18 +1,19 @@
 // The frame of every page: name, theme, key.
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { apiKey, forgetApiKey } from './key';
 import { KeyPrompt, askForKey } from './key-prompt';
 import { type Theme, chooseTheme, storedTheme } from './theme';
 import { Toasts, toast } from './toast';
-import { go } from './url';
+import { go, usePath } from './url';
 
 const NEXT: Record<Theme, Theme> = { system: 'dark', dark: 'light', light: 'system' };
-const LABELS: Record<Theme, string> = { system: 'Auto', dark: 'Dark', light: 'Light' };
+const LABELS: Record<Theme, string> = { system: 'auto', dark: 'dark', light: 'light' };
 
 /** Header and page. `nav` stands beside the name; `children` gets a new life when the key changes. */
 export function Shell(props: { name: string; nav?: ComponentChildren; children: ComponentChildren }) {
   const [theme, setTheme] = useState(storedTheme);
+  useFocusOfPage();
   const [keys, setKeys] = useState(0);
   const turn = () => {
     chooseTheme(NEXT[theme]);
@@ -35,8 +36,8 @@ export function Shell(props: { name: string; nav?: ComponentChildren; children: 
         </Link>
         <nav aria-label="Pages">{props.nav}</nav>
         <div class="tools">
-          <button class="quiet" onClick={turn} title="Theme: automatic, dark or light">
-            {LABELS[theme]}
+          <button class="quiet" onClick={turn} title="As the system has it, dark or light">
+            Theme: {LABELS[theme]}
           </button>
           {apiKey() ? (
             <button class="quiet" onClick={forget}>
@@ -56,6 +57,16 @@ export function Shell(props: { name: string; nav?: ComponentChildren; children: 
       <Toasts />
     </>
   );
+}
+
+/** Whoever goes to another page with the keyboard goes on from there: the link they followed is gone. */
+function useFocusOfPage(): void {
+  const path = usePath();
+  const before = useRef(path);
+  useEffect(() => {
+    if (before.current !== path) document.getElementById('content')?.focus({ preventScroll: true });
+    before.current = path;
+  }, [path]);
 }
 
 /** A link inside the interface; opens in place unless the viewer wants another tab. */

@@ -42,9 +42,13 @@ export function Time({ value, isFull = false }: { value: string; isFull?: boolea
   }, [isFull]);
   const time = parseTime(value);
   if (Number.isNaN(time.getTime())) return <span>{value}</span>;
-  const utc = `${time.toISOString().replace('T', ' ').replace('Z', '')} UTC`;
+  // Written when somebody points at it: a list has a hundred of them.
+  const tell = (event: Event) => {
+    const utc = `${time.toISOString().replace('T', ' ').replace('Z', '')} UTC`;
+    (event.currentTarget as HTMLElement).title = isFull ? utc : `${inFull(time)}\n${utc}`;
+  };
   return (
-    <time dateTime={time.toISOString()} title={isFull ? utc : `${inFull(time)}\n${utc}`}>
+    <time dateTime={time.toISOString()} onPointerEnter={tell}>
       {isFull ? inFull(time) : sinceThen(time, now)}
     </time>
   );

@@ -1,5 +1,6 @@
 // A text field that waits until the typing pauses: each letter is no request.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
 
 const PAUSE_MS = 300;
 
@@ -10,7 +11,10 @@ export function TypedField(props: {
   value: string;
   onChange: (text: string) => void;
   class?: string;
+  /** How to write it; seen while somebody does. */
+  hint?: ComponentChildren;
 }) {
+  const hintId = useId();
   const [text, setText] = useState(props.value);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   // What was set from elsewhere, such as by going back.
@@ -28,6 +32,8 @@ export function TypedField(props: {
         placeholder={props.placeholder}
         value={text}
         spellcheck={false}
+        aria-label={props.label}
+        aria-describedby={props.hint ? hintId : undefined}
         onInput={(event) => {
           const typed = event.currentTarget.value;
           setText(typed);
@@ -38,6 +44,11 @@ export function TypedField(props: {
           if (event.key === 'Enter') tell(event.currentTarget.value);
         }}
       />
+      {props.hint && (
+        <p id={hintId} class="hint card">
+          {props.hint}
+        </p>
+      )}
     </label>
   );
 }

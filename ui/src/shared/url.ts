@@ -1,5 +1,6 @@
 // What is shown lives in the URL, so that a link shows the same.
 import { useCallback, useEffect, useState } from 'preact/hooks';
+import { pathBelow, rootOfPage } from './root';
 
 /** The query of the page's address, and a way to change it: an empty value removes a parameter. */
 export function useQuery(): [URLSearchParams, (changes: Record<string, string | undefined>, replace?: boolean) => void] {
@@ -44,16 +45,12 @@ export function usePath(): string {
 export function go(address: string, replace = false): void {
   const url = new URL(address, rootOfPage).href;
   if (url === location.href) return;
+  const path = location.pathname;
   if (replace) history.replaceState(null, '', url);
   else history.pushState(null, '', url);
   dispatchEvent(new Event(MOVED));
+  // Another page begins at its top.
+  if (location.pathname !== path) scrollTo(0, 0);
 }
-
-/** Where the interface is mounted. `<base>` is relative to the address the page was loaded from, so it is read once. */
-export const rootOfPage = document.baseURI;
 
 const MOVED = 'monlight:moved';
-
-function pathBelow(): string {
-  return location.pathname.slice(new URL(rootOfPage).pathname.length);
-}
