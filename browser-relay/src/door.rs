@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use common::auth::ApiKey;
 use common::clock::Clock;
 use common::http::error::{ApiError, Kind};
-use common::http::gate::{Admit, Admitted, Gate, Verdict, client};
+use common::http::gate::{Admit, Admitted, Caller, Gate, Verdict, counted};
 use common::http::head::Head;
 use common::http::metrics::Refusal;
 use common::http::request::{Method, Target};
@@ -62,7 +62,7 @@ impl Door {
     }
 
     /// A request of a page.
-    fn admit_page(&self, head: &Head<'_>, target: &Target, peer: IpAddr) -> Verdict {
+    fn admit_page(&self, head: &Head<'_>, target: &Target, client: IpAddr) -> Verdict {
         let origin = origin(head);
         let is_preflight = head.method == "OPTIONS";
         let dsn = candidate(head.header("x-monlight-key"), &target.query).and_then(|key| self.keys.find(key));
@@ -73,7 +73,7 @@ impl Door {
                 answer_headers.push_str(&preflight_headers());
                 Ok(Admitted { body_bytes_max: PREFLIGHT_BODY_BYTES_MAX, notes: Vec::new() })
             }
-            _ => self.admit_by_key(dsn.as_deref(), origin, allowed, peer),
+            _ => self.admit_by_key(dsn.as_deref(), origin, allowed, client),
         };
         Verdict { outcome, answer_headers }
     }
@@ -83,18 +83,18 @@ impl Door {
         dsn: Option<&Dsn>,
         origin: Option<&str>,
         allowed: Option<&str>,
-        peer: IpAddr,
+        client: IpAddr,
     ) -> Result<Admitted, Refused> {
-        let client = client(peer);
+        let address = counted(client);
         let Some(dsn) = dsn else {
-            self.count(&self.strangers, &client)?;
+            self.count(&self.strangers, &address)?;
             return Err((ApiError::new(Kind::Unauthorized, "Invalid DSN key"), Refusal::Unauthorized));
         };
-        self.count(&self.pages, &format!("{} {client}", dsn.id))?;
+        self.count(&self.pages, &format!("{} {address}", dsn.id))?;
         if dsn.origins.is_some() && origin.is_some() && allowed.is_none() {
             return Err((ApiError::new(Kind::Forbidden, "Origin not allowed for this DSN key"), Refusal::Unauthorized));
         }
-        let notes = vec![(DSN_NOTE, dsn.id.to_string()), (CLIENT_NOTE, peer.to_string())];
+        let notes = vec![(DSN_NOTE, dsn.id.to_string()), (CLIENT_NOTE, client.to_string())];
         Ok(Admitted { body_bytes_max: self.event_bytes_max, notes })
     }
 
@@ -116,15 +116,15 @@ impl Door {
 }
 
 impl Admit for Door {
-    fn admit(&self, head: &Head<'_>, peer: IpAddr) -> Verdict {
-        let Ok(target) = Target::parse(head.target) else { return self.admin.admit(head, peer) };
+    fn admit(&self, head: &Head<'_>, caller: Caller) -> Verdict {
+        let Ok(target) = Target::parse(head.target) else { return self.admin.admit(head, caller) };
         let found = router::find(self.routes, Method::parse(head.method), &target.segments);
         let is_for_pages = match found {
             Found::Route(route, ..) => route.access == Access::Guest,
             // Whoever has only a DSN key reads why a request is wrong, too.
             Found::WrongMethod | Found::Nothing => is_path_of_pages(&target),
         };
-        if is_for_pages { self.admit_page(head, &target, peer) } else { self.admin.admit(head, peer) }
+        if is_for_pages { self.admit_page(head, &target, caller.client) } else { self.admin.admit(head, caller) }
     }
 }
 

@@ -16,10 +16,19 @@ use crate::rate_limit::{RateLimit, RetryAfter};
 /// Addresses whose requests are counted at a time; the least recent is forgotten beyond it. About 1 MB when all are busy.
 const CLIENTS_MAX: usize = 1024;
 
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// Who is connected.
+    pub peer: IpAddr,
+    /// For whom: the same, unless a proxy is trusted to tell.
+    pub client: IpAddr,
+}
+
 /// Decides from a head whether the request may go on.
 pub trait Admit: Send + Sync {
-    /// Looks at a request's head; `peer` is the client's address.
-    fn admit(&self, head: &Head<'_>, peer: IpAddr) -> Verdict;
+    /// Looks at a request's head.
+    fn admit(&self, head: &Head<'_>, caller: Caller) -> Verdict;
 }
 
 /// What the gate says of a request.
@@ -46,7 +55,8 @@ impl From<Result<Admitted, (ApiError, Refusal)>> for Verdict {
     }
 }
 
-/// The gate of a service with one API key: key, then rate per client address. Failed keys have a rate of their own.
+/// The gate of a service with one API key: key, then rate per client address. Failed keys have a rate of their own, per peer:
+/// whoever guesses may claim any address, and whoever knows the key is not held up by others who do not.
 pub struct Gate<C: 'static> {
     routes: &'static [Route<C>],
     key: ApiKey,
@@ -81,23 +91,22 @@ impl<C> Gate<C> {
 }
 
 impl<C> Admit for Gate<C> {
-    fn admit(&self, head: &Head<'_>, peer: IpAddr) -> Verdict {
-        self.check(head, peer).map(|body_bytes_max| Admitted { body_bytes_max, notes: Vec::new() }).into()
+    fn admit(&self, head: &Head<'_>, caller: Caller) -> Verdict {
+        self.check(head, caller).map(|body_bytes_max| Admitted { body_bytes_max, notes: Vec::new() }).into()
     }
 }
 
 impl<C> Gate<C> {
     /// The most bytes the body may have, or the refusal.
-    fn check(&self, head: &Head<'_>, peer: IpAddr) -> Result<usize, (ApiError, Refusal)> {
+    fn check(&self, head: &Head<'_>, caller: Caller) -> Result<usize, (ApiError, Refusal)> {
         let target = Target::parse(head.target).map_err(|bad| (bad.into(), Refusal::Malformed))?;
         let found = router::find(self.routes, Method::parse(head.method), &target.segments);
         if !matches!(found, Found::Route(Route { access: Access::Public, .. }, ..)) {
-            let client = client(peer);
             if let Err(refused) = self.check_key(head, &target) {
-                self.count(&self.failures, &client)?;
+                self.count(&self.failures, &counted(caller.peer))?;
                 return Err((refused, Refusal::Unauthorized));
             }
-            self.count(&self.requests, &client)?;
+            self.count(&self.requests, &counted(caller.client))?;
         }
         Ok(match found {
             Found::Route(route, ..) => route.body_bytes_max,
@@ -118,8 +127,8 @@ fn candidate<'a>(head: &Head<'a>, target: &'a Target) -> Option<&'a str> {
 }
 
 /// What a client is counted by: its address, or its /64 where one subscriber has so many.
-pub fn client(peer: IpAddr) -> String {
-    match peer.to_canonical() {
+pub fn counted(address: IpAddr) -> String {
+    match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -72,6 +72,18 @@ fn failed_keys_have_a_rate_of_their_own() {
 }
 
 #[test]
+fn failed_keys_count_by_who_is_connected_whatever_is_claimed() {
+    let tracker = start_with(&[("RATE_LIMIT", "3"), ("TRUST_PROXY", "true")]);
+    let guess = |number: usize| {
+        let address = format!("192.0.2.{number}");
+        tracker.service.client("wrong").with_header("X-Forwarded-For", &address).get("/api/projects").status
+    };
+    assert_eq!([1, 2, 3, 4, 5].map(guess), [401, 401, 401, 429, 429]);
+    let known = tracker.client().with_header("X-Forwarded-For", "192.0.2.1");
+    assert_eq!(known.get("/api/projects").status, 200);
+}
+
+#[test]
 fn without_trust_the_forwarded_address_does_not_count() {
     let tracker = start_with(&[("RATE_LIMIT", "1")]);
     let from = |address: &str| tracker.client().with_header("X-Forwarded-For", address).get("/api/projects").status;

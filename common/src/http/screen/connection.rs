@@ -12,7 +12,7 @@ use super::arriving::{Arriving, Body, send_parts};
 use super::local::{Local, read_once};
 use super::memory::SMALL_BYTES;
 use crate::http::error::{ApiError, Kind};
-use crate::http::gate::Admitted;
+use crate::http::gate::{Admitted, Caller};
 use crate::http::head::{FORWARDED_HEADERS, Framing, HEAD_BYTES_MAX, Head};
 use crate::http::metrics::Refusal;
 
@@ -304,9 +304,10 @@ impl<'c> Client<'c> {
             let refusal = if error.status() == 431 { Refusal::HeadTooLarge } else { Refusal::Malformed };
             End::Refused(error, refusal)
         })?;
-        let peer = client_address(&head, self.connection.peer, self.shared.config.trust_proxy);
+        let peer = self.connection.peer;
+        let client = client_address(&head, peer, self.shared.config.trust_proxy);
         let is_head = head.method == "HEAD";
-        let verdict = self.shared.admit.admit(&head, peer);
+        let verdict = self.shared.admit.admit(&head, Caller { peer, client });
         self.answer_headers = verdict.answer_headers;
         match verdict.outcome {
             Ok(Admitted { body_bytes_max, notes }) => {

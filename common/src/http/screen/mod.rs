@@ -300,10 +300,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::{IpAddr, TcpStream};
+    use std::net::TcpStream;
 
     use super::*;
-    use crate::http::gate::Verdict;
+    use crate::http::gate::{Caller, Verdict};
     use crate::http::head::Head;
     use crate::testing::{PATIENCE, wait_for};
 
@@ -311,7 +311,7 @@ mod tests {
     struct Panics;
 
     impl Admit for Panics {
-        fn admit(&self, _: &Head<'_>, _: IpAddr) -> Verdict {
+        fn admit(&self, _: &Head<'_>, _: Caller) -> Verdict {
             panic!("a gate of a test panics")
         }
     }
