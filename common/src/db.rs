@@ -349,8 +349,17 @@ fn migrate(conn: &mut Connection, path: &Path, current: u32, migrations: &[Migra
         backup(path, &copy)?;
         log::info!("the database as it was is kept in {}", copy.display());
     }
-    apply(conn, current, newest, migrations)
-        .map_err(|error| OpenError(format!("database {}: migration: {error}; nothing was changed", path.display())))
+    apply(conn, current, newest, migrations).map_err(|error| {
+        OpenError(format!("database {}: migration: {}; nothing was changed", path.display(), reason(error)))
+    })
+}
+
+/// What went wrong, without the statements of a whole step.
+fn reason(error: rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg,
+        other => other.to_string(),
+    }
 }
 
 pub(crate) fn apply(
@@ -497,9 +506,10 @@ mod tests {
         let (_folder, path) = closed();
         let typo = Migration { sql: "INSERT INTO parents VALUES (1); CREATE TABEL x (y)", ..SECOND };
         let orphan = Migration { version: 3, name: "orphan", sql: "INSERT INTO children VALUES (99)" };
-        for (migrations, reason) in
-            [(&[FIRST, typo][..], "syntax error"), (&[FIRST, SECOND, orphan], "a row of children refers to nothing")]
-        {
+        for (migrations, reason) in [
+            (&[FIRST, typo][..], "migration: near \"TABEL\": syntax error; "),
+            (&[FIRST, SECOND, orphan], "a row of children refers to nothing"),
+        ] {
             let words = refusal(&path, migrations);
             assert!(words.contains(reason) && words.ends_with("nothing was changed"), "{words}");
             let (_database, conn) = Database::open(&path, SERVICE, &[FIRST]).expect("the file is still of version 1");
