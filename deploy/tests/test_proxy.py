@@ -143,6 +143,18 @@ class BehindNginx(unittest.TestCase):
         self.assertEqual(self.statuses("127.0.0.2", 1, "X-Forwarded-For: 127.0.0.9"), ["429"], "a claimed address helps nobody")
         self.assertEqual(self.statuses("127.0.0.3", 1), ["400"], "another address has its own limit")
 
+    def test_a_flood_is_stopped_before_the_relay_and_told_so_that_pages_can_read_it(self):
+        # More than the burst at once. Wrong keys, so that the relay's own limit has no part in it.
+        flood = "http://127.0.0.1/browser-relay/api/browser/errors?[1-200]"
+        curl = ["curl", "--silent", "--include", "--parallel", "--parallel-max", "50", "--interface", "127.0.0.4"]
+        posts = run(*curl, "--header", "X-Monlight-Key: wrong", "--data", "{}", flood).stdout
+        self.assertIn("HTTP/1.1 401 ", posts)
+        self.assertRegex(posts, r"(?s)HTTP/1.1 429 .*\r\nAccess-Control-Allow-Origin: \*\r\nRetry-After: 5\r\n")
+        self.assertIn('{"detail": "Rate limit exceeded", "retry_after": 5}', posts)
+        preflights = run(*curl, "--request", "OPTIONS", "--header", "Origin: https://example.com", flood).stdout
+        self.assertEqual(preflights.count("HTTP/1.1 "), 200)
+        self.assertNotIn("HTTP/1.1 429 ", preflights)
+
     def test_ports_are_closed_to_others(self):
         for published in docker("ps", "--format={{.Ports}}").splitlines():
             self.assertRegex(published, r"^127\.0\.0\.1:501[0-3]->8000/tcp$")
@@ -153,7 +165,7 @@ class Examples(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=test",
                 "-keyout", f"{folder}/privkey.pem", "-out", f"{folder}/fullchain.pem")
-            config = re.sub(r"(?m)^    # (listen|ssl_|add_header)", r"    \1", example())
+            config = re.sub(r"(?m)^    # (listen|ssl_|add_header|set_real_ip|real_ip)", r"    \1", example())
             config = config.replace("/etc/letsencrypt/live/monitoring.example.com", folder)
             self.assertEqual(config.count("\n    ssl_"), 3)
             nginx = Nginx(config)
