@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -163,3 +164,28 @@ class Container:
         stat = dict(line.split() for line in self.cgroup("memory.stat", "memory.stat").splitlines())
         cache = int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
         return int(self.cgroup("memory.usage_in_bytes", "memory.current")) - cache
+
+
+class Meter:
+    """The most memory that all containers had together."""
+
+    def __init__(self, containers):
+        self.containers, self.peak = list(containers), 0
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.stop.wait(0.05):
+            try:
+                self.peak = max(self.peak, sum(container.memory() for container in self.containers))
+            except (OSError, AssertionError):
+                # The smoke test ends with stopping them.
+                return
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()

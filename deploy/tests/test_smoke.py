@@ -1,39 +1,13 @@
 """deploy/smoke-test.sh: it passes where all is well, and fails where it is not. And what the stack costs meanwhile."""
 
-import threading
 import time
 import unittest
 
-from stack import DEPLOY, docker, run, test_stack
+from stack import DEPLOY, Meter, docker, run, test_stack
 
 SMOKE_TEST = str(DEPLOY / "smoke-test.sh")
 # Goals for all four together.
 IDLE_BYTES_MAX, BUSY_BYTES_MAX = 12 << 20, 30 << 20
-
-
-class Meter:
-    """The most memory that all containers had together."""
-
-    def __init__(self, containers):
-        self.containers, self.peak = list(containers), 0
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self.watch)
-
-    def watch(self):
-        while not self.stop.wait(0.05):
-            try:
-                self.peak = max(self.peak, sum(container.memory() for container in self.containers))
-            except (OSError, AssertionError):
-                # The smoke test ends with stopping them.
-                return
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
 
 
 class SmokeTest(unittest.TestCase):
@@ -66,6 +40,13 @@ class SmokeTest(unittest.TestCase):
             self.assertIn("  FAIL: a batch is accepted: expected status 202, got 401", done.stdout)
             self.assertIn("  FAIL: e2e_metrics_collector: no SIGTERM could be sent", done.stdout)
             self.assertRegex(done.stdout, r"Results: [0-9]+ passed, [1-9][0-9]* failed\n$")
+
+    def test_names_every_service_that_is_missing(self):
+        done = run(SMOKE_TEST, env={"HEALTH_TIMEOUT": "1"}, check=False)
+        self.assertEqual(done.returncode, 1)
+        for port in range(15010, 15014):
+            self.assertIn(f"  FAIL: http://localhost:{port}/health does not answer", done.stdout)
+        self.assertTrue(done.stdout.endswith("Results: 0 passed, 4 failed\n"), done.stdout)
 
     def test_help_and_wrong_arguments(self):
         self.assertIn("Usage: deploy/smoke-test.sh", run(SMOKE_TEST, "--help").stdout)
