@@ -16,6 +16,8 @@
 #
 # Exit code: 0 when all went well. 1 when one failed, the others being backed up all the same, or when there was none at all.
 set -euo pipefail
+# What is in the databases is nobody else's business.
+umask 077
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=deploy/lib.sh

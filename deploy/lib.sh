@@ -39,15 +39,21 @@ find_compose() {
     fi
     # As compose itself reads it: several are separated by colons, and folders are relative to the first.
     IFS=: read -ra files <<<"$COMPOSE_FILE"
+    # Compose takes this one by itself, but only where no file is named.
+    file=$(dirname "$COMPOSE_FILE")/docker-compose.override.yml
+    if [ "$(basename "$COMPOSE_FILE")" = docker-compose.yml ] && [ -f "$file" ]; then files+=("$file"); fi
     for file in "${files[@]}"; do
         [ -f "$file" ] || die "COMPOSE_FILE: $file does not exist"
         absolute+=("$(realpath --no-symlinks -- "$file")")
         COMPOSE+=(--file "${absolute[-1]}")
     done
     COMPOSE_FILE=$(IFS=:; printf '%s' "${absolute[*]}")
-    containers=$("${COMPOSE[@]}" ps --all --quiet 2>&1) || die "compose refuses its files: $(tail -n 1 <<<"$containers")"
+    containers=$("${COMPOSE[@]}" ps --all --quiet 2>/dev/null) || die "$(compose_refusal)"
     PROJECT=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.project"}}' "${containers%%$'\n'*}" 2>/dev/null) || true
 }
+
+# Why compose does not take its files; names the variable that is missing.
+compose_refusal() { printf 'compose refuses its files: %s' "$("${COMPOSE[@]}" config 2>&1 >/dev/null | tail -n 1)"; }
 
 # The container of a service, whether it runs or not; nothing when there is none. By its label where compose made it (it may have been
 # renamed), else by the name it has in docker-compose.monitoring.yml.

@@ -12,6 +12,8 @@
 #
 # Exit code: 0 when the database is restored, else 1, and nothing was changed.
 set -euo pipefail
+# What is in the databases is nobody else's business.
+umask 077
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=deploy/lib.sh

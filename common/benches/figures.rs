@@ -1,5 +1,5 @@
-//! Measures what the clients cost applications, and how soon the interfaces are there: `make bench`. The scripts know how; each prints lines of a figure's name, its
-//! goal, what was measured and whether that is met, separated by tabs.
+//! Measures what the clients cost applications, how soon the interfaces are there, and containers: `make bench`. The scripts
+//! know how; each prints lines of a figure's name, its goal, what was measured and whether that is met, separated by tabs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +10,18 @@ fn main() {
     python();
     javascript();
     interfaces();
+    containers();
+}
+
+fn containers() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/tests/run.sh");
+    let binaries =
+        std::env::var_os("MONLIGHT_BIN_DIR").expect("MONLIGHT_BIN_DIR: the folder of the binaries (make bench)");
+    let mut command = Command::new(script);
+    command.arg(binaries).arg("--figures");
+    let note = "On a Docker Engine of its own (20.10, `docker-compose` 1.29), the load on the same machine. Memory is what `docker stats` shows, \
+                the most of three starts. The load is the Python client's and browsers' through the relay.";
+    write(&mut command, "deploy", note);
 }
 
 fn interfaces() {
@@ -17,7 +29,7 @@ fn interfaces() {
     command.arg("bench/figures.mjs").current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui"));
     let note = "Chromium without a window, on the same machine as the service; paints are the middle of seven, from the start of the \
                 response until the first rows or charts are drawn.";
-    table(&mut command).write("ui", note);
+    write(&mut command, "ui", note);
 }
 
 fn python() {
@@ -26,7 +38,7 @@ fn python() {
     let mut command = Command::new(venv.join("bin/python"));
     command.arg("bench/figures.py").env("PYTHONPATH", "src:tests").current_dir(folder);
     let note = "Python of the machine, one thread; costs are medians of 15 rounds in which nothing is sent.";
-    table(&mut command).write("clients/python", note);
+    write(&mut command, "clients/python", note);
 }
 
 fn javascript() {
@@ -34,11 +46,11 @@ fn javascript() {
     let mut command = Command::new("node");
     command.arg("bench/figures.js").current_dir(folder);
     let note = "Chromium without a window; the fetch is answered in the page, its cost the middle of 15 differences over 300 calls each.";
-    table(&mut command).write("clients/js", note);
+    write(&mut command, "clients/js", note);
 }
 
-/// What a script measured.
-fn table(command: &mut Command) -> Table {
+/// Keeps what a script measured; the section stays as it is where it could measure nothing, and has said why.
+fn write(command: &mut Command, section: &str, note: &str) {
     let output = command.stderr(Stdio::inherit()).output().expect("the packages for the tests: make setup-test");
     assert!(output.status.success(), "{command:?} failed");
     let mut table = Table::default();
@@ -48,5 +60,7 @@ fn table(command: &mut Command) -> Table {
         };
         table.add(name, goal, measured.to_owned(), met == "yes");
     }
-    table
+    if !output.stdout.is_empty() {
+        table.write(section, note);
+    }
 }

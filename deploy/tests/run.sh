@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests in this folder with a Docker Engine of their own and images of the binaries given.
 # Usage: deploy/tests/run.sh FOLDER_OF_THE_BINARIES [TEST ...]    a test as for `python -m unittest`
+#        deploy/tests/run.sh FOLDER_OF_THE_BINARIES --figures     instead measures what `make bench` writes down
 set -euo pipefail
 
 readonly NO_ENGINE=69
@@ -9,8 +10,12 @@ inside() {
     export MONLIGHT_BIN_DIR=$1
     scripts/images.sh build "$1" 2>&1 | grep '^monlight/' >&2
     shift
+    # The Python client is among what sends events, and has its packages there.
+    export PATH=${MONLIGHT_VENV:-$PWD/.venv}/bin:$PATH PYTHONDONTWRITEBYTECODE=1
     cd deploy/tests
-    if [ $# -gt 0 ]; then
+    if [ "${1:-}" = --figures ]; then
+        exec python3 figures.py
+    elif [ $# -gt 0 ]; then
         exec python3 -m unittest --verbose "$@"
     fi
     exec python3 -m unittest discover --verbose

@@ -121,6 +121,7 @@ class Backup(unittest.TestCase):
         output = self.script("backup.sh", **tools).stdout
         self.assertEqual(len(re.findall("OK: .* backed up successfully", output)), len(SERVICES), output)
         (copy,) = (self.backups / "browser-relay").glob("*.db")
+        self.assertEqual(copy.stat().st_mode & 0o077, 0, "nobody else reads it")
         kept = json.loads(run("sqlite3", str(copy), "SELECT map_content FROM source_maps").stdout)
         self.assertEqual(kept["mappings"], given["mappings"])
         # The drill, into folders that are empty and belong to the services' user.

@@ -13,6 +13,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from sandbox import give_origin
 from stack import KEYS, PATIENCE, ROOT, SERVICES, docker, is_healthy, request, run, wait_for
 
 # What a fresh clone does not have.
@@ -37,7 +38,7 @@ sudo() { "$@"; }
 fill_in_the_keys() { sed --in-place --regexp-extended 's/^([A-Z_]*_API_KEY)=$/\1=key-of-\1/' deploy/secrets.env; }
 """
 # Sections that go on where one ended that starts the services.
-BESIDE_A_STACK = ["Backups"]
+BESIDE_A_STACK = ["Backups", "Upgrading"]
 VENV = Path(os.environ.get("MONLIGHT_VENV", ROOT / ".venv"))
 # What a person sees in the end.
 ASK = 'curl -sS "http://localhost:{}/api/{}" -H "X-API-Key: $(cat run/development-key)"'
@@ -229,6 +230,8 @@ class Deployed(unittest.TestCase):
         for section, commands in sections.items():
             with self.subTest(section), Machine() as clone:
                 before = sections["From source"] if section in BESIDE_A_STACK else []
+                if section == "Upgrading":
+                    give_origin(clone.root)
                 # What "from source" takes where there is no registry.
                 clone.follow("make images")
                 clone.follow("\n".join([*before, *commands]), MONLIGHT_TARGET="prebuilt")
