@@ -150,7 +150,7 @@ impl Metrics {
             session_id: session.as_deref().map(|session| cut(session, SESSION_BYTES_MAX)),
             page: page.as_deref(),
         };
-        let mut out = Vec::with_capacity(body.len() + items.len() * 128);
+        let mut out = Vec::with_capacity((body.len() + items.len() * known.bytes()).min(METRICS_BYTES_MAX));
         out.push(b'[');
         for (number, item) in items.iter().enumerate() {
             if number > 0 {
@@ -200,6 +200,12 @@ enum Label<'a> {
 }
 
 impl Known<'_> {
+    /// About what is added to an item, names and punctuation included.
+    fn bytes(&self) -> usize {
+        let texts = [self.at, self.session_id, self.page];
+        120 + 2 * self.project.len() + texts.into_iter().flatten().map(str::len).sum::<usize>()
+    }
+
     fn write_item(&self, item: &RawValue, out: &mut Vec<u8>) -> Result<(), Invalid> {
         let item = Object::parse(item.get().as_bytes()).map_err(|invalid| match invalid.detail.as_str() {
             "Request body must be a JSON object" => Invalid::new("Each metric must be a JSON object"),

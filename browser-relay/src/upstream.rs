@@ -1,4 +1,4 @@
-//! The way to the back ends. The only file that names `ureq`.
+//! The way to the back ends. The service names `ureq` nowhere else; `upload` is another program in the same binary.
 
 use std::io::Read as _;
 use std::time::Duration;

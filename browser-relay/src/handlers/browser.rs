@@ -6,6 +6,7 @@ use common::http::error::{ApiError, Kind};
 use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
+use common::json::Invalid;
 use serde_json::json;
 
 use crate::context::{Context, Shared};
@@ -30,15 +31,10 @@ pub(crate) fn error(ctx: &Context, request: &mut Request) -> Result<Reply, ApiEr
     let Readable { stack, sources } = readable(ctx, &dsn.project, &error);
     let body = error.report(&dsn.project, &stack, sources);
     let event = event(Target::Errors, &dsn, request, body)?;
-    forward(
-        ctx,
-        event,
-        |event| event,
-        |status, body| {
-            let body = if body.is_empty() { br#"{"status":"accepted"}"#.to_vec() } else { body };
-            Response::new(status, "application/json", body)
-        },
-    )
+    forward(ctx, event, Ok, |status, body| {
+        let body = if body.is_empty() { br#"{"status":"accepted"}"#.to_vec() } else { body };
+        Response::new(status, "application/json", body)
+    })
 }
 
 /// The stack as far as source maps make it so. Without a release there is none to look for.
@@ -59,9 +55,11 @@ pub(crate) fn metrics(ctx: &Context, request: &mut Request) -> Result<Reply, Api
     let count = metrics.count;
     let event = event(Target::Metrics, &dsn, request, metrics.body)?;
     // What waits must say when it was, or it would count for the time it arrives.
-    let with_time = |event: Event| match Metrics::parse(&request.body, &dsn.project, Some(ctx.core.clock.now())) {
-        Ok(metrics) => Event { body: metrics.body, ..event },
-        Err(_) => event,
+    let with_time = |mut event: Event| {
+        // A batch may have half a megabyte: it is not held twice.
+        event.body = Vec::new();
+        let metrics = Metrics::parse(&request.body, &dsn.project, Some(ctx.core.clock.now()))?;
+        Ok(Event { body: metrics.body, ..event })
     };
     forward(ctx, event, with_time, |_, _| Response::json(202, &json!({"status": "accepted", "count": count})))
 }
@@ -70,7 +68,7 @@ pub(crate) fn metrics(ctx: &Context, request: &mut Request) -> Result<Reply, Api
 fn forward(
     ctx: &Context,
     event: Event,
-    to_keep: impl FnOnce(Event) -> Event,
+    to_keep: impl FnOnce(Event) -> Result<Event, Invalid>,
     answer: impl FnOnce(u16, Vec<u8>) -> Response,
 ) -> Result<Reply, ApiError> {
     let Shared { outbox, upstream, .. } = &*ctx.shared;
@@ -90,7 +88,7 @@ fn forward(
             }
         }
     }
-    Ok(outbox.queue(ctx.core.clock.now(), to_keep(event)))
+    Ok(outbox.queue(ctx.core.clock.now(), to_keep(event)?))
 }
 
 /// The key that the gate has let in. It may have been deactivated since.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use common::query::percent_decode;
 use nanoserde::DeBin as _;
 use rusqlite::{Connection, MAIN_DB, OptionalExtension as _, params};
 
@@ -27,13 +28,14 @@ pub(crate) struct StoredSheet {
 }
 
 /// The map of the script at this URL: one that was uploaded under the very URL, else under its path; else the same without
-/// query and fragment.
+/// query and fragment, and then without percent-encoding, for maps uploaded under the names of files.
 pub(crate) fn find(conn: &Connection, project: &str, release: &str, url: &str) -> rusqlite::Result<Option<i64>> {
     let path = path_of(url);
     let sql = "SELECT id FROM maps WHERE project = ?1 AND release = ?2 AND path = ?3
                ORDER BY file_url = ?4 DESC, id DESC LIMIT 1";
     let mut statement = conn.prepare_cached(sql)?;
-    for path in [Some(path), without_query(path)].into_iter().flatten() {
+    let decoded = percent_decode(without_query(path).unwrap_or(path), false).ok().filter(|decoded| decoded != path);
+    for path in [Some(path), without_query(path), decoded.as_deref()].into_iter().flatten() {
         let id = statement.query_row([project, release, path, url], |row| row.get(0)).optional()?;
         if id.is_some() {
             return Ok(id);

@@ -1,10 +1,12 @@
 //! Source maps: uploaded, listed, replaced, deleted, used.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use common::testing::{Connection, TempDir};
 use serde_json::{Value, json};
 
+use super::backend::{Act, Backend};
 use super::{ADMIN, Relay, binary, error, start};
 
 /// `a` at 1:11 of the script is `origFn` at 10:5 of `src/app.ts`.
@@ -154,33 +156,94 @@ fn the_largest_map_fits_into_the_memory() {
     assert_eq!(found["source"], "a.ts");
 }
 
+/// What the command says of a folder, and its exit code.
+fn upload_folder(folder: &TempDir, url: &str, prefix: &str, key: &str) -> (Option<i32>, String) {
+    let output = Command::new(binary())
+        .arg("--upload-maps")
+        .arg(folder.path())
+        .args(["--url", url, "--project", "web", "--release", "1.0", "--prefix", prefix])
+        .env_clear()
+        .env("ADMIN_API_KEY", key)
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn build(scripts: &[&str]) -> TempDir {
+    let folder = TempDir::new();
+    for script in scripts {
+        let path = folder.path().join(script);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "x").unwrap();
+        std::fs::write(path.with_added_extension("map"), map().to_string()).unwrap();
+    }
+    folder
+}
+
 #[test]
 fn maps_are_uploaded_from_the_command_line() {
     let relay = start();
-    let build = TempDir::new();
-    std::fs::create_dir(build.path().join("js")).unwrap();
-    std::fs::write(build.path().join("js/app.js"), "x\n//# sourceMappingURL=app.js.map\n").unwrap();
-    std::fs::write(build.path().join("js/app.js.map"), map().to_string()).unwrap();
-    std::fs::write(build.path().join("bad.js"), "").unwrap();
-    let run = |key: &str| {
-        let url = format!("http://{}", relay.address());
-        let arguments = ["--url", &url, "--project", "web", "--release", "1.0", "--prefix", "/static"];
-        Command::new(binary())
-            .arg("--upload-maps")
-            .arg(build.path())
-            .args(arguments)
-            .env_clear()
-            .env("ADMIN_API_KEY", key)
-            .output()
-            .unwrap()
-    };
-    let output = run(ADMIN);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let url = format!("http://{}", relay.address());
+    let folder = build(&["js/app.js"]);
+    let (code, said) = upload_folder(&folder, &url, "static", ADMIN);
+    assert_eq!(code, Some(0), "{said}");
     assert_eq!(relay.admin().get("/api/source-maps").json()["source_maps"][0]["file_url"], "/static/js/app.js");
-    assert_eq!(run("wrong").status.code(), Some(1));
-    std::fs::write(build.path().join("bad.js.map"), "{").unwrap();
-    let output = run(ADMIN);
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    std::fs::write(folder.path().join("bad.js"), "").unwrap();
+    std::fs::write(folder.path().join("bad.js.map"), "{").unwrap();
+    let (code, said) = upload_folder(&folder, &url, "/static", ADMIN);
+    assert_eq!(code, Some(1));
     assert!(said.contains("/static/bad.js: status 400") && said.contains("1 of 2 maps uploaded"), "{said}");
+    let (code, said) = upload_folder(&folder, &url, "/static", "wrong");
+    assert_eq!((code, said.matches("Invalid API key").count()), (Some(1), 1), "{said}");
+    assert!(said.contains("giving up") && said.contains("0 of 2 maps uploaded") && !said.contains(ADMIN), "{said}");
+}
+
+#[test]
+fn an_upload_that_finds_the_relay_busy_is_tried_again() {
+    let relay = Backend::start();
+    relay.next([
+        Act::Answer(503, "retry-after: 0\r\n", "{}"),
+        Act::HangUp,
+        Act::Answer(429, "retry-after: 1\r\n", "{}"),
+        Act::Answer(502, "", "{}"),
+    ]);
+    let (code, said) = upload_folder(&build(&["a.js", "b.js"]), &relay.url(), "/", ADMIN);
+    assert_eq!(code, Some(0), "{said}");
+    let received = relay.received();
+    let files: Vec<_> = received.iter().map(|one| one.json()["file_url"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(files, ["/a.js", "/a.js", "/a.js", "/a.js", "/a.js", "/b.js"], "{said}");
+}
+
+#[test]
+fn an_upload_follows_no_redirect() {
+    let (relay, elsewhere) = (Backend::start(), Backend::start());
+    let location: &'static str = format!("location: {}/\r\n", elsewhere.url()).leak();
+    for status in [301, 307] {
+        relay.next([Act::Answer(status, location, "")]);
+        let (code, said) = upload_folder(&build(&["a.js", "b.js"]), &relay.url(), "/", ADMIN);
+        assert_eq!(code, Some(1));
+        assert!(said.contains(&elsewhere.url()) && said.contains("0 of 2 maps uploaded"), "{said}");
+    }
+    assert_eq!((relay.received().len(), elsewhere.received().len()), (2, 0));
+}
+
+#[test]
+fn an_upload_to_nobody_ends() {
+    let address = Backend::start().stop();
+    let began = Instant::now();
+    let (code, said) = upload_folder(&build(&["a.js", "b.js"]), &format!("http://{address}"), "/", ADMIN);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("0 of 2 maps uploaded") && said.matches("/b.js").count() == 0, "{said}");
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
+
+/// As Next.js names its pages, and what browsers make of it.
+#[test]
+fn a_script_is_found_by_its_url_whose_path_is_percent_encoded() {
+    let relay = start();
+    let url = format!("http://{}", relay.address());
+    let (code, said) = upload_folder(&build(&["pages/[id] ü.js"]), &url, "/", ADMIN);
+    assert_eq!(code, Some(0), "{said}");
+    let stack = "    at a (https://ex.com/pages/%5Bid%5D%20%C3%BC.js?v=1:1:11)\n    at b (/%zz.js:1:11)";
+    assert_eq!(traceback(&relay, stack, Some("1.0")), "    at origFn (src/app.ts:10:5)\n    at b (/%zz.js:1:11)");
 }
