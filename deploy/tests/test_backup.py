@@ -154,6 +154,18 @@ class Backup(unittest.TestCase):
         run("bash", str(folder / "backup.sh"), "errors", env=environment)
         self.assertTrue(said.read_text().startswith(f"s3 sync {self.backups} s3://bucket/monlight "))
 
+    def test_backups_and_what_is_restored_are_closed_to_other_users(self):
+        tracker = Service(self.data)
+        tracker.report(1)
+        for compress in ["0", "1"]:
+            self.script("backup.sh", "errors", COMPRESS=compress)
+        tracker.stop()
+        self.script("restore.sh", "errors")
+        paths = [*self.backups.rglob("*"), *(self.data / "errors").iterdir()]
+        self.assertGreater(len(paths), 4)
+        for path in paths:
+            self.assertEqual(path.stat().st_mode & 0o027, 0, f"{path}: {path.stat().st_mode:o}")
+
     def test_the_newest_are_kept_and_compressed_ones_count(self):
         Service(self.data).stop()
         for turn in range(4):
