@@ -6,6 +6,7 @@ import { withChosen } from '../shared/choices';
 import { Command } from '../shared/command';
 import { Link } from '../shared/shell';
 import { RangePicker } from '../shared/range';
+import { useRest } from '../shared/rest';
 import { Time } from '../shared/time';
 import { toast } from '../shared/toast';
 import { TroubleLine } from '../shared/trouble';
@@ -18,6 +19,8 @@ const RANGES = ['1h', '24h', '7d', '30d'] as const;
 const REFRESHES = ['', '5', '30', '60'] as const;
 const FILTERS = ['project', 'environment', 'source', 'session_id', 'search', 'time', 'resolved'] as const;
 const REFRESH_SECONDS_MIN = 5;
+/** More than a window has room for. */
+const IN_SIGHT = 16;
 /** While there is nothing, the first error should show soon. */
 const FIRST_ERROR_SECONDS = 5;
 const SORTS = { last_seen: 'Last seen', first_seen: 'First seen', count: 'Count' } as const;
@@ -51,6 +54,7 @@ export function List() {
     change({ [name]: (event.currentTarget as HTMLInputElement).value, offset: undefined });
 
   const shown = list?.errors ?? [];
+  const isRest = useRest(list !== undefined, list !== undefined);
   const open = shown.filter((group) => !group.resolved);
   const picked = open.filter((group) => chosen.has(group.id));
   const resolve = async () => {
@@ -178,7 +182,7 @@ export function List() {
                 </tr>
               </thead>
               <tbody>
-                {shown.map((group) => (
+                {shown.slice(0, isRest ? PAGE : IN_SIGHT).map((group) => (
                   <Row
                     key={group.id}
                     group={group}

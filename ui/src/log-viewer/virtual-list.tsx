@@ -1,6 +1,7 @@
 // A list of which only the rows in sight are on the page.
 import type { ComponentChild } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useRest } from '../shared/rest';
 import type { Entry } from './model';
 import type { Side } from './neighbours';
 import { ROW_HEIGHT, type Rows } from './rows';
@@ -33,7 +34,7 @@ export function VirtualList(props: {
 }) {
   const { rows, onNearEnd } = props;
   const view = useRef<HTMLDivElement>(null);
-  const [scroll, setScroll] = useState({ top: 0, height: 800 });
+  const [scroll, setScroll] = useState({ top: 0, height: innerHeight });
   /** The id of the row that keys act on: its place changes when lines arrive. */
   const [current, setCurrent] = useState<number>();
   const [, redraw] = useState(0);
@@ -51,8 +52,9 @@ export function VirtualList(props: {
     return () => observer.disconnect();
   }, []);
 
-  const first = rows.at(Math.max(0, scroll.top - OVERSCAN_PX));
-  const last = Math.min(rows.entries.length, rows.at(scroll.top + scroll.height + OVERSCAN_PX) + 1);
+  const beyond = useRest() ? OVERSCAN_PX : 0;
+  const first = rows.at(Math.max(0, scroll.top - beyond));
+  const last = Math.min(rows.entries.length, rows.at(scroll.top + scroll.height + beyond) + 1);
   const shown = rows.entries.slice(first, last);
 
   useLayoutEffect(() => {

@@ -1,5 +1,6 @@
 // The dashboard: requests, Web Vitals, and which metrics are the busiest.
 import { type Answer, useAnswer } from '../shared/answer';
+import { useRest } from '../shared/rest';
 import { Link } from '../shared/shell';
 import { type Dashboard as DashboardAnswer, type Metric, dashboard } from './answers';
 import { NothingInPeriod } from './empty';
@@ -22,13 +23,14 @@ export function Dashboard(props: {
   metrics: readonly Metric[];
 }) {
   const { view, change, value, metrics } = props;
+  const isRest = useRest();
   if (value.summary.total_datapoints === 0) return <NothingInPeriod view={view} change={change} />;
   return (
     <>
       <Tiles value={value} />
       <RequestsPart view={view} change={change} value={value} metrics={metrics} />
-      {value.web_vitals && <VitalsPart view={view} change={change} vitals={value.web_vitals} span={value} />}
-      <Busiest value={value} />
+      {isRest && value.web_vitals && <VitalsPart view={view} change={change} vitals={value.web_vitals} span={value} />}
+      {isRest && <Busiest value={value} />}
     </>
   );
 }
