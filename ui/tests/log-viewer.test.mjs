@@ -92,6 +92,21 @@ test('colours are shown, JSON is formatted, and a line leads to what was around 
     await page.getByText('6 entries', { exact: true }).waitFor();
   }));
 
+test('JSON in lines says what the line says, long numbers too', () =>
+  withPage(
+    {
+      fill: (docker) => docker.container('web').print(['{"id":12345678901234567890,"a":[1.50,{}],"s":"x: {\\"y\\": [1]}, \\u00e9","n":[]}', '['.repeat(50_000)]),
+      entries: 2,
+    },
+    async ({ page }) => {
+      await page.getByRole('button', { name: /"id"/ }).click();
+      const shown = await page.locator('.opened pre').innerText();
+      assert.equal(shown.trim(), '{\n  "id": 12345678901234567890,\n  "a": [\n    1.50,\n    {}\n  ],\n  "s": "x: {\\"y\\": [1]}, \\u00e9",\n  "n": []\n}');
+      await page.locator('.line').first().click();
+      await page.locator('.opened').first().waitFor();
+    },
+  ));
+
 test('dragging over the volume zooms in', () =>
   withPage({ fill: SHOP, entries: 6 }, async ({ page }) => {
     const box = await page.locator('.volume svg').boundingBox();

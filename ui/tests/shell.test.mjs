@@ -31,6 +31,11 @@ for (const name of SERVICES) {
     const prompt = page.getByRole('dialog');
     await prompt.waitFor();
     await prompt.getByText('A key is needed.').waitFor();
+    // It could not even be sent.
+    await page.getByLabel('Key', { exact: true }).fill('ключ');
+    await page.keyboard.press('Enter');
+    assert.ok(await prompt.isVisible());
+    assert.equal(await page.locator('input[type="password"]:invalid').count(), 1);
     await page.getByLabel('Key', { exact: true }).fill('not-it');
     await page.keyboard.press('Enter');
     await prompt.getByText('This key is not right.').waitFor();

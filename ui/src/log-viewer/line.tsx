@@ -1,5 +1,5 @@
 // One entry: a line, and opened, all that it says.
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { get, troubleFrom } from '../shared/api';
 import { copy } from '../shared/copy';
 import { Link } from '../shared/shell';
@@ -8,6 +8,7 @@ import { toast } from '../shared/toast';
 import { runsOf } from './ansi';
 import { pieces } from './highlight';
 import type { Entry } from './model';
+import { prettyJson } from './pretty-json';
 
 /** Drawn of a message in a closed row. */
 const LINE_MAX = 1_000;
@@ -66,7 +67,7 @@ export function Line(props: {
 function Opened({ entry, pattern }: { entry: Entry; pattern: RegExp | undefined }) {
   const [whole, setWhole] = useState<string | undefined>();
   const message = whole ?? entry.message;
-  const json = prettyJson(message);
+  const json = useMemo(() => prettyJson(message), [message]);
   const [isPretty, setPretty] = useState(true);
   const text = json !== undefined && isPretty ? json : message;
   const loadWhole = async () => {
@@ -125,16 +126,4 @@ function Text({ text, pattern }: { text: string; pattern: RegExp | undefined }) 
       })}
     </>
   );
-}
-
-/** JSON written in lines; nothing for what is none, or for a plain number. */
-function prettyJson(text: string): string | undefined {
-  const trimmed = text.trim();
-  if (!/^[[{]/.test(trimmed) || trimmed.length > SHOWN_MAX * 10) return undefined;
-  try {
-    return JSON.stringify(JSON.parse(trimmed), null, 2);
-  } catch {
-    // It only looked like it.
-    return undefined;
-  }
 }

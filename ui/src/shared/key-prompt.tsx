@@ -40,6 +40,8 @@ export function KeyPrompt({ onKey }: { onKey: () => void }) {
             type="password"
             autocomplete="current-password"
             required
+            pattern="[ -~]+"
+            title="A key has no other signs than letters, digits and punctuation of ASCII."
             value={key}
             onInput={(event) => setKey(event.currentTarget.value)}
           />
