@@ -22,6 +22,7 @@ export async function bundle({ entry, format, file }, options = {}) {
     format,
     sourcemap: 'external',
     outfile: join('dist', file),
+    minifySyntax: true,
     logLevel: 'warning',
     ...options,
   });
@@ -29,7 +30,7 @@ export async function bundle({ entry, format, file }, options = {}) {
   const { code: text, map: itsMap } = await minify(code, {
     ecma: 2020,
     module: format === 'esm',
-    compress: { passes: 3, pure_getters: true },
+    compress: { passes: 3, pure_getters: true, keep_fargs: false, unsafe_arrows: true },
     // The script says nothing of its map: a page would pay for it.
     sourceMap: { content: map, ...(format === 'esm' && { url: `${file}.map` }) },
   });

@@ -1,20 +1,19 @@
 // What an application holds in its hands, and how the parts work together.
-import { breadcrumbs } from './breadcrumbs';
-import { captureClicks } from './capture/clicks';
-import { captureConsole } from './capture/console';
-import { captureExceptions } from './capture/exceptions';
-import { listen } from './capture/install';
-import { captureNavigation } from './capture/navigation';
-import { captureNetwork } from './capture/network';
-import { captureVitals } from './capture/vitals';
-import { type Settings, matches } from './config';
-import { type MetricItem, type Stats, delivery } from './delivery';
-import { leftovers } from './leftovers';
-import { type Plain, cut, plain } from './plain';
-import { repeats } from './repeats';
-import { type Description, type Report, bodyOf, bytesOf, described } from './report';
-import { debug, safely } from './safely';
-import { sessionId } from './session';
+import { breadcrumbs } from './breadcrumbs.js';
+import { captureClicks } from './capture/clicks.js';
+import { captureConsole } from './capture/console.js';
+import { captureExceptions } from './capture/exceptions.js';
+import { listen } from './capture/install.js';
+import { captureNetwork } from './capture/network.js';
+import { captureVitals } from './capture/vitals.js';
+import { type Settings, matches } from './config.js';
+import { type MetricItem, type Stats, delivery } from './delivery.js';
+import { leftovers } from './leftovers.js';
+import { type Plain, cut, plain } from './plain.js';
+import { repeats } from './repeats.js';
+import { type Description, MESSAGE_MAX, type Report, bodyOf, bytesOf, callerOf, described } from './report.js';
+import { debug, safely } from './safely.js';
+import { sessionId } from './session.js';
 
 /** Values by which a metric can be told apart; few of them each, no identifiers. */
 export type Labels = Record<string, string | number | boolean>;
@@ -50,6 +49,9 @@ const LABEL_MAX = 200;
 /** Browsers say so when a frame is late; no application can do anything about it. */
 const NO_ERROR = 'ResizeObserver loop';
 
+/** What an application says, even if some of it raises when read. */
+const readable = plain as (context: Context | undefined) => Context;
+
 export function client(settings: Settings): Monlight {
   // Ours is written past what we put around the console.
   if (settings.debug) debug.log = console.debug.bind(console, '[monlight]');
@@ -61,21 +63,25 @@ export function client(settings: Settings): Monlight {
   let common: Context = {};
   let user: Context = {};
 
-  const report = safely((what: Description, context: Context = {}) => {
+  // What is given may raise when read.
+  const counted = <A extends unknown[]>(work: (...given: A) => void) => safely(work, (error) => queue.lose(1, cut(error, LABEL_MAX)));
+
+  const report = counted((what: Description, context?: Context) => {
     if (
-      matches(`${what.type}: ${what.message}`, [NO_ERROR, ...settings.ignoreErrors]) ||
+      matches(`${what.type}: ${what.message}`, [NO_ERROR, settings.ignoreErrors]) ||
       matches(what.stack, settings.ignoreUrls) ||
       Math.random() >= settings.errorSampleRate ||
       isRepeat(what, Date.now())
     ) {
       return;
     }
+    leave();
     const whole: Report = {
       ...what,
       url: location.href,
       user_agent: navigator.userAgent,
       session_id: session,
-      context: plain({ ...common, ...user, ...context, ...(settings.breadcrumbs && { breadcrumbs: trail }) }) as Report['context'],
+      context: plain({ ...common, ...user, ...readable(context), ...(settings.breadcrumbs && { breadcrumbs: trail }) }) as Report['context'],
       release: settings.release,
       timestamp: new Date().toISOString(),
     };
@@ -83,11 +89,11 @@ export function client(settings: Settings): Monlight {
     if (last) queue.error(bodyOf(last));
   });
 
-  const captureError = (error: unknown, context?: Context) => {
-    report(described(error, 'Error'), context);
+  const say = (message: string, here: Error, context?: Context) => {
+    report({ type: 'Error', message: cut(message, MESSAGE_MAX), stack: callerOf(here) }, context);
   };
 
-  const measure = safely((type: MetricItem['type'], name: string, value: number, labels?: Labels, page = location.pathname) => {
+  const measure = counted((type: MetricItem['type'], name: string, value: number, labels?: Labels, page = location.pathname) => {
     if (!sendsMetrics) return;
     const labelled: Record<string, Plain> = {};
     for (const [label, given] of Object.entries({ ...labels }).slice(0, LABELS_MAX)) {
@@ -97,7 +103,7 @@ export function client(settings: Settings): Monlight {
     const item = { name: cut(name, NAME_BYTES_MAX), type, value, timestamp: new Date().toISOString(), labels: labelled };
     // A value that the services refuse would take its whole batch along.
     if (!name || bytesOf(item.name) > NAME_BYTES_MAX || !Number.isFinite(value) || bytesOf(JSON.stringify(labelled)) > LABELS_BYTES_MAX) {
-      queue.lose(1, `no metric: ${item.name} ${value}`);
+      queue.lose(1, `no metric: ${item.name}`);
     } else queue.metric(item);
   });
 
@@ -108,17 +114,19 @@ export function client(settings: Settings): Monlight {
     captureExceptions((thrown, fallback) => report(described(thrown, fallback)));
   });
   install(settings.captureConsole, () => {
-    captureConsole((level, written) => {
+    captureConsole((level, written, here) => {
       const message = written.map((one) => (typeof one === 'string' ? one : described(one, '').message)).join(' ');
-      const { stack } = described(written.find((one) => one instanceof Error) ?? new Error(), '');
-      if (level === 'error') report({ ...described(message, 'ConsoleError'), stack });
-      if (level === 'warn' && settings.captureConsole !== 'error') report({ ...described(message, 'ConsoleWarning'), stack });
+      const type = level === 'error' ? 'ConsoleError' : level === 'warn' && settings.captureConsole !== 'error' && 'ConsoleWarning';
+      if (type) {
+        const stack = written.map((one) => described(one, '').stack).join('') || callerOf(here);
+        report({ type, message: cut(message, MESSAGE_MAX), stack });
+      }
       leave('console', `${level}: ${message}`);
     });
   });
   install(settings.captureNetwork, () => {
-    captureNetwork(({ method, url, status, milliseconds }) => {
-      if (matches(url.href, [`${settings.endpoint}/`, ...settings.ignoreUrls])) return;
+    captureNetwork((method, url, status, milliseconds, here) => {
+      if (matches(url.href, [`${settings.endpoint}/`, settings.ignoreUrls])) return;
       const labels = { method, status: `${status}`, host: url.host };
       measure('counter', 'browser_http_requests_total', 1, labels);
       measure('histogram', 'browser_http_request_duration_ms', milliseconds, labels);
@@ -126,7 +134,7 @@ export function client(settings: Settings): Monlight {
       const address = url.origin + url.pathname;
       const message = `${method} ${address} ${status ? `answered ${status}` : 'failed'}`;
       if (!status || status >= 500) {
-        captureError(message, { type: 'NetworkError', method, url: address, status });
+        say(message, here, { type: 'NetworkError', method, url: address, status });
       }
       leave('request', message);
     });
@@ -134,8 +142,11 @@ export function client(settings: Settings): Monlight {
   // In a worker there is none.
   if (typeof document !== 'undefined') {
     install(settings.breadcrumbs, () => {
-      captureClicks((element) => leave('click', element));
-      captureNavigation((path) => leave('navigation', path));
+      captureClicks((element) => {
+        leave('click', element);
+        // Where it leads to.
+        setTimeout(leave);
+      });
     });
     install(settings.captureVitals, () => {
       const page = location.pathname;
@@ -148,13 +159,15 @@ export function client(settings: Settings): Monlight {
   listen(globalThis, 'online', queue.retry);
 
   return {
-    captureError,
-    captureMessage: captureError,
+    captureError: (error, context) => report(described(error, 'Error'), context),
+    captureMessage(message, context) {
+      say(message, new Error(), context);
+    },
     setUser(id) {
       user = id === null ? {} : { user_id: cut(id, LABEL_MAX) };
     },
     setContext(context) {
-      common = { ...common, ...context };
+      common = { ...common, ...readable(context) };
     },
     addBreadcrumb: (message, type = 'custom') => leave(type, message),
     counter: (name, labels, value = 1) => measure('counter', name, value, labels),

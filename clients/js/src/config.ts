@@ -1,8 +1,9 @@
 // What an application decides, and what counts where it says nothing.
-import type { Report } from './report';
+import type { Report } from './report.js';
 
 /** Text that must occur, or an expression that must match. */
 export type Pattern = string | RegExp;
+export type Patterns = Pattern | readonly Pattern[];
 
 export interface MonlightConfig {
   /** The public key of a project, as browser-relay made it. */
@@ -30,9 +31,9 @@ export interface MonlightConfig {
   /** The last clicks, navigations, requests and console lines, sent with an error. Default true. */
   breadcrumbs?: boolean;
   /** Errors whose `type: message` matches are left out. */
-  ignoreErrors?: readonly Pattern[];
+  ignoreErrors?: Patterns;
   /** Errors of scripts at these addresses are left out, and requests to them are not looked at. */
-  ignoreUrls?: readonly Pattern[];
+  ignoreUrls?: Patterns;
   /** The last word on a report: changed, as it is, or null to leave it out. */
   beforeSend?: (report: Report) => Report | null;
 }
@@ -42,13 +43,12 @@ export type Settings = Required<Omit<MonlightConfig, Optional>> & Pick<MonlightC
 
 /** Settings; raises what is wrong with them, in words. */
 export function settingsOf(config: MonlightConfig): Settings {
-  const { dsn, endpoint, sampleRate = 1, errorSampleRate = 1 } = config;
   const expect = (areMet: boolean, what: string) => {
     if (!areMet) throw new TypeError(what);
   };
-  expect([dsn, endpoint].every((text) => text && typeof text === 'string'), 'dsn, endpoint: expected text');
-  expect([sampleRate, errorSampleRate].every((share) => share >= 0 && share <= 1), 'sampleRate, errorSampleRate: expected 0 to 1');
-  return {
+  const settings = {
+    sampleRate: 1,
+    errorSampleRate: 1,
     captureErrors: true,
     captureConsole: true,
     captureNetwork: true,
@@ -56,13 +56,16 @@ export function settingsOf(config: MonlightConfig): Settings {
     breadcrumbs: true,
     ignoreErrors: [],
     ignoreUrls: [],
-    ...config,
-    sampleRate,
-    errorSampleRate,
-    endpoint: endpoint.replace(/\/+$/, ''),
-  };
+    // A setting without a value, as of a variable that is not there, is none.
+    ...Object.fromEntries(Object.entries(config).filter(([, value]) => value != null)),
+  } as unknown as Settings;
+  const { dsn, endpoint, sampleRate, errorSampleRate } = settings;
+  expect([dsn, endpoint].every((text) => text && typeof text === 'string'), 'dsn, endpoint: expected text');
+  expect([sampleRate, errorSampleRate].every((share) => share >= 0 && share <= 1), 'sampleRate, errorSampleRate: expected 0 to 1');
+  settings.endpoint = endpoint.replace(/\/+$/, '');
+  return settings;
 }
 
-export function matches(text: string, patterns: readonly Pattern[]): boolean {
-  return patterns.some((pattern) => (typeof pattern === 'string' ? text.includes(pattern) : text.search(pattern) >= 0));
+export function matches(text: string, patterns: Patterns | readonly Patterns[]): boolean {
+  return [patterns].flat(2).some((pattern) => (typeof pattern === 'string' ? text.includes(pattern) : text.search(pattern) >= 0));
 }

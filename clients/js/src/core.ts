@@ -1,12 +1,12 @@
 // Errors, metrics and Web Vitals of a page, for browser-relay.
-import { type Monlight, client } from './client';
-import { type MonlightConfig, settingsOf } from './config';
+import { type Monlight, client } from './client.js';
+import { type MonlightConfig, settingsOf } from './config.js';
 
-export type { Breadcrumb } from './breadcrumbs';
-export type { Context, Labels, Monlight } from './client';
-export type { MonlightConfig, Pattern } from './config';
-export type { Stats } from './delivery';
-export type { Report } from './report';
+export type { Breadcrumb } from './breadcrumbs.js';
+export type { Context, Labels, Monlight } from './client.js';
+export type { MonlightConfig, Pattern, Patterns } from './config.js';
+export type { Stats } from './delivery.js';
+export type { Report } from './report.js';
 
 /** Where a page keeps the one client it has, whichever copy of this script made it. */
 const PLACE = Symbol.for('@monlight/browser');
@@ -18,8 +18,8 @@ const place = globalThis as { [PLACE]?: Monlight };
  */
 export function init(config: MonlightConfig): Monlight {
   try {
-    // Pages, workers and extensions; not servers.
-    if (config.enabled !== false && typeof self !== 'undefined') return (place[PLACE] ??= client(settingsOf(config)));
+    // Pages, workers and extensions have an address; servers, which may be workers too, have none.
+    if (config.enabled !== false && typeof location !== 'undefined') return (place[PLACE] ??= client(settingsOf(config)));
   } catch (error) {
     console.error('[monlight] not started:', error);
   }

@@ -1,8 +1,8 @@
 // What waits to be sent, and how it gets there: one request at a time, tried again until it is taken, handed to the browser when the page ends.
-import { type Leftovers, type Parcel } from './leftovers';
-import type { Plain } from './plain';
-import { randomId } from './random';
-import { debug } from './safely';
+import { type Leftovers, type Parcel } from './leftovers.js';
+import type { Plain } from './plain.js';
+import { randomId } from './random.js';
+import { debug, safely } from './safely.js';
 
 export interface MetricItem {
   name: string;
@@ -31,7 +31,7 @@ export interface Delivery {
   /** The page is hidden or ends, perhaps for good; or it is seen again. */
   hide: (isHidden: boolean) => void;
   /** The network is there again. */
-  retry: () => void;
+  retry: () => unknown;
   stats: () => Stats;
 }
 
@@ -48,6 +48,8 @@ const PARCELS_MAX = 50;
 const PATIENCE_MS = 15_000;
 /** What the relay says with 502. */
 const REFUSED_BEHIND = 'Upstream';
+/** A relay that fails so often at a request will never take it; the next ones may be better. */
+const BROKEN_MAX = 5;
 /** The first wait; doubles up to the longest. */
 const WAIT_MS = 1_000;
 const WAIT_MAX_MS = 300_000;
@@ -90,11 +92,11 @@ export function delivery({ endpoint, dsn }: { endpoint: string; dsn: string }, l
         batch.push(text);
         length += text.length;
       }
-      add({ path: 'metrics', id: randomId(), count: batch.length, body: `{"metrics":[${batch.join()}]}` });
+      add('metrics', `{"metrics":[${batch.join()}]}`, batch.length);
     }
   };
-  const add = (parcel: Parcel) => {
-    parcels.push(parcel);
+  const add = (path: Parcel['path'], body: string, count: number) => {
+    parcels.push({ path, body, count, id: randomId(), at: Date.now() });
     // What is under way may have arrived.
     const oldest = parcels.find((parcel) => parcel !== underWay);
     if (oldest && parcels.length > PARCELS_MAX) {
@@ -112,7 +114,6 @@ export function delivery({ endpoint, dsn }: { endpoint: string; dsn: string }, l
         method: 'POST',
         headers: { 'Content-Type': 'application/json', 'X-Monlight-Key': dsn, 'Idempotency-Key': parcel.id },
         body: parcel.body,
-        credentials: 'omit',
         keepalive: true,
         signal: AbortSignal.timeout(PATIENCE_MS),
       });
@@ -123,8 +124,9 @@ export function delivery({ endpoint, dsn }: { endpoint: string; dsn: string }, l
         return undefined;
       }
       // A proxy says 502 while the relay restarts; the relay itself says so where a service behind it refuses for good.
-      const isRefused = status === 502 ? (await answer.text()).includes(REFUSED_BEHIND) : status !== 408 && status !== 429 && status < 500;
-      if (isRefused) {
+      const isRefused = status === 502 && (await answer.text()).includes(REFUSED_BEHIND);
+      const isBroken = status === 500 && failures >= BROKEN_MAX - 1;
+      if (isRefused || isBroken || (status !== 408 && status !== 429 && status < 500)) {
         lose(parcel.count, `refused with ${status}`);
         return undefined;
       }
@@ -139,24 +141,23 @@ export function delivery({ endpoint, dsn }: { endpoint: string; dsn: string }, l
   const drain = async () => {
     // Until here `send` has noted that this is under way.
     await Promise.resolve();
-    const next = () => {
+    clearTimeout(retryTimer);
+    for (;;) {
       // While the relay is away they gather, for few requests when it is back.
       if (parcels.length === 0 && areMetricsDue) pack();
-      return parcels[0];
-    };
-    for (let parcel = next(); parcel; parcel = next()) {
+      const [parcel] = parcels;
       underWay = parcel;
+      if (!parcel) break;
       const seconds = await attempt(parcel);
-      underWay = undefined;
       if (seconds !== undefined) {
         const wait = Math.min(WAIT_MAX_MS, Math.max(seconds * 1_000, WAIT_MS * 2 ** failures++));
-        retryTimer = setTimeout(retry, wait * (1 + Math.random() / 2));
+        retryTimer = setTimeout(send, wait * (1 + Math.random() / 2));
         break;
       }
       failures = 0;
       remove(parcel);
     }
-    sending = undefined;
+    sending = underWay = undefined;
     if (isHidden) leftovers.keep(parcels);
   };
   const send = () => (sending ??= drain());
@@ -164,15 +165,11 @@ export function delivery({ endpoint, dsn }: { endpoint: string; dsn: string }, l
   const sendUnlessAway = () => {
     if (failures === 0) void send();
   };
-  const retry = () => {
-    clearTimeout(retryTimer);
-    void send();
-  };
 
   sendUnlessAway();
   return {
     error(body) {
-      add({ path: 'errors', id: randomId(), count: 1, body });
+      add('errors', body, 1);
       sendUnlessAway();
     },
     metric(item) {
@@ -191,7 +188,6 @@ export function delivery({ endpoint, dsn }: { endpoint: string; dsn: string }, l
     lose,
     async flush() {
       pack();
-      clearTimeout(retryTimer);
       await send();
       return parcels.length === 0;
     },
@@ -206,8 +202,9 @@ export function delivery({ endpoint, dsn }: { endpoint: string; dsn: string }, l
       // arrives the next page sends it again, with the same key.
       const isSure = failures === 0 && navigator.onLine;
       for (const parcel of parcels.filter((parcel) => parcel !== underWay && !handed.has(parcel))) {
-        const blob = new Blob([parcel.body], { type: 'application/json' });
-        if (!navigator.sendBeacon(`${urlOf(parcel)}?key=${encodeURIComponent(dsn)}&idempotency_key=${parcel.id}`, blob)) break;
+        const url = `${urlOf(parcel)}?key=${encodeURIComponent(dsn)}&idempotency_key=${parcel.id}`;
+        // Blockers and settings of browsers take it away.
+        if (!safely(() => navigator.sendBeacon(url, new Blob([parcel.body], { type: 'application/json' })))()) break;
         handed.add(parcel);
         if (isSure) {
           sent += parcel.count;
@@ -216,7 +213,7 @@ export function delivery({ endpoint, dsn }: { endpoint: string; dsn: string }, l
       }
       leftovers.keep(parcels);
     },
-    retry,
+    retry: send,
     stats: () => ({ sent, lost, waiting: parcels.reduce((sum, { count }) => sum + count, metrics.length) }),
   };
 }

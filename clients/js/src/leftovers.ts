@@ -1,6 +1,6 @@
 // Requests that a page could not send before it ended, for the next one of the same site.
-import { randomId } from './random';
-import { safely } from './safely';
+import { randomId } from './random.js';
+import { safely } from './safely.js';
 
 /** A request that waits. */
 export interface Parcel {
@@ -10,6 +10,8 @@ export interface Parcel {
   /** Errors or values in it. */
   count: number;
   body: string;
+  /** When it was made, in milliseconds. */
+  at: number;
 }
 
 export interface Leftovers {
@@ -29,9 +31,16 @@ export function leftovers(dsn: string): Leftovers {
   const prefix = `monlight:${dsn}:`;
   const own = prefix + randomId();
   const parcelsOf = safely((name: string) => {
-    const { at, parcels } = JSON.parse(localStorage[name] as string) as { at: number; parcels: Parcel[] };
-    return parcels.filter(({ path }) => Date.now() - at < AGE_MAX_MS[path]);
+    const parcels = JSON.parse(localStorage[name] as string) as Parcel[];
+    return parcels.filter(({ path, at }) => Date.now() - at < AGE_MAX_MS[path]);
   });
+  const keep = (parcels: readonly Parcel[]) => {
+    const text = JSON.stringify(parcels);
+    // The oldest have to make room.
+    if (text.length > KEPT_MAX) keep(parcels.slice(1));
+    else if (parcels.length > 0) localStorage[own] = text;
+    else localStorage.removeItem(own);
+  };
   return {
     take: () =>
       safely(() =>
@@ -44,15 +53,6 @@ export function leftovers(dsn: string): Leftovers {
             return parcels;
           }),
       )() ?? [],
-    keep: safely((parcels) => {
-      let kept = [...parcels];
-      let text: string;
-      do {
-        text = JSON.stringify({ at: Date.now(), parcels: kept });
-        kept = kept.slice(1);
-      } while (text.length > KEPT_MAX);
-      if (parcels.length > 0) localStorage[own] = text;
-      else localStorage.removeItem(own);
-    }),
+    keep: safely(keep),
   };
 }

@@ -1,5 +1,5 @@
 // Any value as JSON can have it, within bounds: what an application hands over may be cyclic, endless, or raise when read.
-import { safely } from './safely';
+import { safely } from './safely.js';
 
 export type Plain = string | number | boolean | null | Plain[] | { [name: string]: Plain };
 

@@ -1,5 +1,5 @@
 // The same error again and again is sent once a minute.
-import type { Description } from './report';
+import type { Description } from './report.js';
 
 const QUIET_MS = 60_000;
 /** More kinds of errors at a time are more than a page should have; the oldest is forgotten. */
@@ -10,7 +10,7 @@ export function repeats(): (what: Description, now: number) => boolean {
   const known = new Map<string, number>();
   return ({ type, message, stack }, now) => {
     // V8 writes the message above the first frame, and its lines may look like anything.
-    const key = [type, message, stack.replace(message, '').split('\n').find((line) => /:\d/.test(line))].join('\n');
+    const key = [type, message, stack.replace(message, '').match(/.*:\d.*/)].join('\n');
     const last = known.get(key);
     if (last && now - last < QUIET_MS) return true;
     known.delete(key);

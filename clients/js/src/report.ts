@@ -1,6 +1,6 @@
 // An error as browser-relay takes it.
-import { type Plain, cut, kindOf, plain } from './plain';
-import { safely } from './safely';
+import { type Plain, cut, kindOf, plain } from './plain.js';
+import { safely } from './safely.js';
 
 export interface Report {
   type: string;
@@ -22,7 +22,7 @@ export type Description = Pick<Report, 'type' | 'message' | 'stack'>;
 
 /** error-tracker takes 200 bytes, and a character is three at most. */
 const TYPE_MAX = 65;
-const MESSAGE_MAX = 4_000;
+export const MESSAGE_MAX = 4_000;
 const STACK_MAX = 16_000;
 const URL_MAX = 2_000;
 /** The relay takes 64 KB, and so much may be under way while a page ends. */
@@ -30,18 +30,24 @@ const BODY_MAX = 60_000;
 
 /** What was thrown, in the three fields that say it; `fallback` is the type of what is no error. */
 export function described(thrown: unknown, fallback: string): Description {
-  const error = () => {
+  const error = safely(() => {
+    // Those of another frame are errors of another kind.
+    if (!(thrown instanceof Error || kindOf(thrown) === 'Error')) return undefined;
     const { name, message, stack } = thrown as Error;
     return { type: cut(name || 'Error', TYPE_MAX), message: cut(message, MESSAGE_MAX), stack: cut(stack ?? '', STACK_MAX) };
-  };
-  const isError = thrown instanceof Error || kindOf(thrown) === 'Error';
+  });
   return (
-    (isError ? safely(error)() : undefined) ?? {
+    error() ?? {
       type: fallback,
       message: cut(typeof thrown === 'object' ? JSON.stringify(plain(thrown)) : thrown, MESSAGE_MAX),
       stack: '',
     }
   );
+}
+
+/** Where the function was called that made `here`: the services tell errors apart by their first frame, and that one would be ours. */
+export function callerOf({ stack }: Error): string {
+  return cut((stack ?? '').replace(/.*:\d.*\n?/, ''), STACK_MAX);
 }
 
 const encoder = new TextEncoder();

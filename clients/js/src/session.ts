@@ -1,6 +1,6 @@
 // One viewer's visit: a tab, until it is closed.
-import { randomId } from './random';
-import { safely } from './safely';
+import { randomId } from './random.js';
+import { safely } from './safely.js';
 
 const NAME = 'monlight_session_id';
 

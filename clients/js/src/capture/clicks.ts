@@ -1,5 +1,5 @@
 // Where a viewer clicks.
-import { listen } from './install';
+import { listen } from './install.js';
 
 /** `seen` gets tag, id and classes; never what an element says, which may be anybody's data. */
 export function captureClicks(seen: (element: string) => void): void {

@@ -1,5 +1,5 @@
 // What nothing caught.
-import { listen } from './install';
+import { listen } from './install.js';
 
 /** `seen` gets what was thrown, or the event's message where a page may not know more. */
 export function captureExceptions(seen: (thrown: unknown, fallback: string) => void): void {

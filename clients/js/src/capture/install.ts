@@ -1,5 +1,5 @@
 // How everything here puts itself in place.
-import { safely } from '../safely';
+import { safely } from '../safely.js';
 
 /** Replaces a function of the page, where there is one. */
 export function replace<T extends object, K extends keyof T>(target: T, name: K, wrap: (original: T[K]) => T[K]): void {
@@ -10,5 +10,5 @@ export function replace<T extends object, K extends keyof T>(target: T, name: K,
 
 /** Listens before the page does. */
 export function listen<E extends Event>(target: EventTarget, type: string, work: (event: E) => void): void {
-  target.addEventListener(type, safely(work) as (event: Event) => void, true);
+  safely(() => target.addEventListener(type, safely(work) as (event: Event) => void, true))();
 }

@@ -1,6 +1,6 @@
 // Web Vitals, as https://web.dev/articles/vitals and the specifications behind it define them. Each is reported once for a page view.
-import { safely } from '../safely';
-import { listen } from './install';
+import { safely } from '../safely.js';
+import { listen } from './install.js';
 
 type Vital = 'lcp' | 'inp' | 'cls' | 'fcp' | 'ttfb';
 

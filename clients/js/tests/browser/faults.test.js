@@ -138,6 +138,12 @@ test('values that are hostile', () =>
       Monlight.captureError(null, null);
       Monlight.setUser({ toString() { throw new Error('no'); } });
       Monlight.setContext(7);
+      Monlight.setContext({ get bad() { throw new Error('no'); } });
+      const { proxy, revoke } = Proxy.revocable({}, {});
+      revoke();
+      Monlight.captureError(proxy, proxy);
+      Monlight.captureMessage(proxy);
+      console.error(proxy);
       Monlight.addBreadcrumb(Symbol('odd'));
       Monlight.counter('', {});
       Monlight.counter(undefined, null, 'many');
@@ -146,7 +152,7 @@ test('values that are hostile', () =>
       Monlight.counter('\u4e2d'.repeat(70));
       Monlight.counter('good_total', null, 2);
     });
-    await waitFor('them', () => relay.errors().length >= 4 && relay.metrics().length >= 2);
+    await waitFor('them', () => relay.errors().length >= 8 && relay.metrics().length >= 2);
     expect(messages(relay)[0]).toHaveLength(4_001);
     expect(messages(relay)).toContain('half a pair \ufffd');
     expect(relay.metrics().map(({ name }) => name)).toEqual(['h', 'good_total']);
@@ -205,8 +211,9 @@ test('a rejection of the page that nobody handles is still one', () =>
       fetch('http://127.0.0.1:1/').catch(() => undefined);
     });
     await page.waitForFunction(() => window.rejections.length === 1);
-    await waitFor('both reports', () => relay.errors().length === 2);
-    expect(relay.errors().map(({ type }) => type).sort()).toEqual(['Error', 'TypeError']);
+    // Each request failed, and the page did not handle one of the failures.
+    await waitFor('the reports', () => relay.errors().length === 3);
+    expect(relay.errors().map(({ type }) => type).sort()).toEqual(['Error', 'Error', 'TypeError']);
   }));
 
 test('what is ignored, sampled out, or taken back is not sent', () =>
@@ -239,6 +246,92 @@ test('beforeSend has the last word', () =>
     }, relay.url);
     await waitFor('it', () => messages(relay).length === 1);
     expect(messages(relay)).toEqual(['keep!']);
+  }));
+
+test('what may not be changed or is taken over by the page stays as it is', () =>
+  withPage(
+    {
+      init: () => {
+        Object.defineProperty(window, 'fetch', { value: window.fetch, writable: false });
+        Object.freeze(XMLHttpRequest.prototype);
+        Object.freeze(history);
+        Object.freeze(console);
+        for (const kind of [Object, Array, Function, Promise, Error, Map]) Object.freeze(kind.prototype);
+      },
+    },
+    async ({ page, relay }) => {
+      expect(await page.evaluate(() => fetch('/status/503').then(({ status }) => status))).toBe(503);
+      await page.evaluate(() => {
+        console.error('unseen');
+        addEventListener('error', (event) => event.preventDefault());
+        setTimeout(() => { throw new Error('seen'); });
+      });
+      await waitFor('it', () => messages(relay).length > 0);
+      expect(messages(relay)).toEqual(['seen']);
+    },
+  ));
+
+test('a beforeSend that raises loses its report, and the loss is counted', () =>
+  withPage({ body: MODULE, config: { enabled: false } }, async ({ page, relay }) => {
+    await page.waitForFunction(() => window.init);
+    const stats = await page.evaluate((endpoint) => {
+      const client = window.init({ dsn: 'k', endpoint, captureVitals: false, beforeSend: () => { throw { toString() { throw new Error('no'); } }; } });
+      client.captureError(new Error('unseen'));
+      return client.stats();
+    }, relay.url);
+    expect(stats).toEqual({ sent: 0, lost: 1, waiting: 0 });
+    expect(relay.requests).toEqual([]);
+  }));
+
+test('what is written or said has the stack of its caller, and failing requests that of their page', () =>
+  withPage({}, async ({ page, relay }) => {
+    await page.addScriptTag({
+      content: `function write() { console.error('written'); }
+        function say() { window.Monlight.captureMessage('said'); }
+        function load() { return fetch('/status/500'); }
+        function loadOld() { const request = new XMLHttpRequest(); request.open('GET', '/status/501'); request.send(); }
+        write(); say(); load(); loadOld();
+        //# sourceURL=app.js`,
+    });
+    await waitFor('all', () => relay.errors().length === 4);
+    const frames = relay.errors().map(({ message, stack }) => [message.replace(/^.*status/, ''), /\n\s+at (\w+) \(app\.js:\d+:\d+\)/.exec(stack)?.[1], stack.split('\n')[1].trim().split(' ')[1]]);
+    expect(frames.sort()).toEqual([['/500 answered 500', 'load', 'load'], ['/501 answered 501', 'loadOld', 'loadOld'], ['said', 'say', 'say'], ['written', 'write', 'write']]);
+  }));
+
+test('ended with a reason is no failure, too late is one; an object used again counts each time; data is no request', () =>
+  withPage({}, async ({ page, relay, pages }) => {
+    const outcome = await page.evaluate(async () => {
+      const name = (work) => work.then(() => 'fine', (error) => error.name ?? error);
+      const stop = new AbortController();
+      const ended = name(fetch('/slow', { signal: stop.signal }));
+      stop.abort('not needed');
+      const late = await name(fetch('/slow?late', { signal: AbortSignal.timeout(20) }));
+      await fetch('data:text/plain,secret');
+      const request = new XMLHttpRequest();
+      for (const path of ['/status/204', '/slow', '/status/205', '/status/206']) {
+        await new Promise((done) => {
+          request.open('GET', path);
+          request.onloadend = done;
+          request.send();
+          if (path === '/slow') request.abort();
+        });
+      }
+      return [await ended, late];
+    });
+    expect(outcome).toEqual(['not needed', 'TimeoutError']);
+    await page.evaluate(() => window.Monlight.flush());
+    const counted = relay.metrics().filter(({ name }) => name === 'browser_http_requests_total').map(({ labels }) => labels.status);
+    expect(counted.sort()).toEqual(['0', '204', '205', '206']);
+    expect(messages(relay)).toEqual([`GET ${pages.url}/slow failed`]);
+  }));
+
+test('a copy that comes later leaves a client that was started by hand', () =>
+  withPage({ body: '<script>delete window.MonlightConfig; delete window.Monlight</script><script src="/monlight.min.js"></script>', config: { enabled: false } }, async ({ page, relay }) => {
+    await page.evaluate((endpoint) => { window.first = window.Monlight.init({ dsn: 'k', endpoint }); }, relay.url);
+    await page.addScriptTag({ url: '/monlight.min.js' });
+    expect(await page.evaluate(() => [window.Monlight === window.first, window.Monlight.init({ dsn: 'k', endpoint: 'x' }) === window.first])).toEqual([true, true]);
+    await capture(page, 'still heard');
+    await waitFor('it', () => messages(relay).includes('still heard'));
   }));
 
 test('a second copy changes nothing', () =>

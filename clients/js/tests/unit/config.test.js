@@ -8,6 +8,13 @@ test('what is not said has its default, and the endpoint no slash', () => {
   expect(settingsOf({ ...RELAY, captureConsole: false }).captureConsole).toBe(false);
 });
 
+test('a setting without a value is none, and one pattern is a list', () => {
+  const settings = settingsOf({ ...RELAY, captureErrors: undefined, sampleRate: undefined, ignoreErrors: null, ignoreUrls: 'ads.example' });
+  expect(settings).toMatchObject({ captureErrors: true, sampleRate: 1, ignoreErrors: [] });
+  expect(matches('at https://ads.example/a.js', settings.ignoreUrls)).toBe(true);
+  expect(matches('at https://shop.example/a.js', settings.ignoreUrls)).toBe(false);
+});
+
 test('what makes no sense is named', () => {
   for (const wrong of [{}, { dsn: 'k' }, { ...RELAY, dsn: 7 }, { ...RELAY, endpoint: '' }]) expect(() => settingsOf(wrong)).toThrow('dsn, endpoint');
   for (const rate of [-1, 1.1, NaN, 'much']) expect(() => settingsOf({ ...RELAY, errorSampleRate: rate })).toThrow('errorSampleRate');

@@ -37,7 +37,7 @@ test('an error leaves at once, with the key and one of its own', async () => {
   queue.error('{"type":"E"}');
   await settle();
   expect(requests).toHaveLength(1);
-  expect(requests[0]).toMatchObject({ url: 'https://relay.example/api/browser/errors', method: 'POST', keepalive: true, credentials: 'omit' });
+  expect(requests[0]).toMatchObject({ url: 'https://relay.example/api/browser/errors', method: 'POST', keepalive: true });
   expect(requests[0].headers).toMatchObject({ 'Content-Type': 'application/json', 'X-Monlight-Key': 'k y' });
   expect(requests[0].headers['Idempotency-Key']).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   expect(queue.stats()).toEqual({ sent: 1, lost: 0, waiting: 0 });
@@ -145,7 +145,7 @@ test('a page that is hidden hands everything to the browser', async () => {
   expect(beacons[0].blob.type).toBe('application/json');
   expect(JSON.parse(await beacons[1].blob.text())).toEqual({ metrics: [item(0)] });
   // The one under way is no beacon, and not forgotten.
-  expect(Object.values(place).flatMap((text) => JSON.parse(text).parcels.map(({ body }) => body))).toEqual(['{"n":1}']);
+  expect(Object.values(place).flatMap((text) => JSON.parse(text).map(({ body }) => body))).toEqual(['{"n":1}']);
 });
 
 test('a page that is hidden, and then ends, hands over once', async () => {
@@ -179,19 +179,55 @@ test('what a page could not send, the next one does, with the same key', async (
 });
 
 test('leftovers that are old, too many or somebody else\'s are none', async () => {
-  const parcel = (path, n) => ({ path, id: `id${n}`, count: 1, body: `{"n":${n}}` });
-  const hours = 3_600_000;
-  place['monlight:k y:a'] = JSON.stringify({ at: Date.now() - 2 * hours, parcels: [parcel('metrics', 1), parcel('errors', 2)] });
-  place['monlight:k y:b'] = JSON.stringify({ at: Date.now() - 25 * hours, parcels: [parcel('errors', 3)] });
+  const parcel = (path, n, hours = 0) => ({ path, id: `id${n}`, count: 1, body: `{"n":${n}}`, at: Date.now() - hours * 3_600_000 });
+  place['monlight:k y:a'] = JSON.stringify([parcel('metrics', 1, 2), parcel('errors', 2, 2)]);
+  place['monlight:k y:b'] = JSON.stringify([parcel('errors', 3, 25)]);
   place['monlight:k y:c'] = 'no JSON';
-  place['monlight:k y:d'] = JSON.stringify({ at: Date.now(), parcels: [null, 7, { path: '../admin', body: '' }] });
-  place['monlight:k y:e'] = JSON.stringify({ at: Date.now(), parcels: Array.from({ length: 60 }, (_, n) => parcel('errors', n + 100)) });
+  place['monlight:k y:d'] = JSON.stringify([null, 7, { path: '../admin', body: '', at: Date.now() }]);
+  place['monlight:k y:e'] = JSON.stringify(Array.from({ length: 60 }, (_, n) => parcel('errors', n + 100)));
   place.other = 'stays';
   start();
   await settle();
   expect(requests).toHaveLength(50);
   expect(requests.at(-1).body.n).toBe(159);
   expect(place).toEqual({ other: 'stays' });
+});
+
+test('what no page can send grows old, however many pages try', async () => {
+  answer = () => ({ error: new TypeError('blocked') });
+  let page = start();
+  page.metric(item(0));
+  page.error('{"n":1}');
+  await settle();
+  for (let hours = 0; hours < 24; hours++) {
+    page.hide(true);
+    expect(page.stats().waiting).toBe(hours === 0 ? 2 : 1);
+    vi.setSystemTime(Date.now() + 3_600_000);
+    page = start();
+    await settle();
+  }
+  expect(page.stats().waiting).toBe(0);
+});
+
+test.each([['missing', undefined], ['raising', () => { throw new Error('blocked'); }]])('a sendBeacon that is %s leaves everything to the next page', async (_, sendBeacon) => {
+  navigator.sendBeacon = sendBeacon;
+  const queue = start();
+  queue.metric(item(0));
+  queue.hide(true);
+  const next = start();
+  await settle();
+  expect(requests.at(-1).body).toEqual({ metrics: [item(0)] });
+  expect(next.stats()).toEqual({ sent: 1, lost: 0, waiting: 0 });
+});
+
+test('a relay that fails five times at the same request loses it, and gets the next one', async () => {
+  answer = () => ({ status: requests.at(-1).body.n === 1 ? 500 : 201 });
+  const queue = start();
+  queue.error('{"n":1}');
+  queue.error('{"n":2}');
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(requests.map(({ body }) => body.n)).toEqual([1, 1, 1, 1, 1, 2]);
+  expect(queue.stats()).toEqual({ sent: 1, lost: 1, waiting: 0 });
 });
 
 test('a storage that is full or blocked is no trouble', async () => {
@@ -211,7 +247,7 @@ test('too much is not left behind', () => {
   queue.hide(true);
   const [text] = Object.values(place);
   expect(text.length).toBeLessThanOrEqual(100_000);
-  expect(JSON.parse(JSON.parse(text).parcels.at(-1).body).n).toBe(39);
+  expect(JSON.parse(JSON.parse(text).at(-1).body).n).toBe(39);
 });
 
 test('flush waits, and says whether all has arrived', async () => {

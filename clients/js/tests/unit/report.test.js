@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bodyOf, described } from '../../src/report';
+import { bodyOf, callerOf, described } from '../../src/report';
 
 const report = (more) => ({
   type: 'Error', message: 'm', stack: 's', url: 'u', user_agent: 'a', session_id: 'i', context: {}, timestamp: 't', ...more,
@@ -26,6 +26,20 @@ test('errors that raise when read are reported all the same', () => {
   const odd = new Error('x');
   odd.message = { toString() { throw new Error('no'); } };
   expect(described(odd, 'Error').message).toContain('[no text]');
+});
+
+test('what may not even be looked at is reported', () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  expect(described(proxy, 'Error')).toEqual({ type: 'Error', message: '"[unreadable]"', stack: '' });
+});
+
+test('a caller is what is below our own frame, in the words of each browser', () => {
+  expect(callerOf({ stack: 'Error\n    at console.error (https://a.b/monlight.min.js:1:9)\n    at pay (https://a.b/app.js:7:3)' })).toBe(
+    'Error\n    at pay (https://a.b/app.js:7:3)',
+  );
+  expect(callerOf({ stack: 'wrapped@https://a.b/monlight.min.js:1:9\npay@https://a.b/app.js:7:3\n' })).toBe('pay@https://a.b/app.js:7:3\n');
+  expect(callerOf({})).toBe('');
 });
 
 test('a body always fits', () => {
