@@ -215,6 +215,25 @@ def test_an_exception_on_its_way_is_reported_once(recorder: Recorder) -> None:
     assert [report["message"] for report in reported(recorder, errors)] == ["seen three times"]
 
 
+class ClosedError(Exception):
+    """Raises whatever it is asked for."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(f"no {name}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise RuntimeError(f"no {name}")
+
+
+def test_an_exception_that_may_not_be_asked_is_reported(recorder: Recorder, errors: ErrorClient) -> None:
+    def app(_environ: object, _start: object) -> list[bytes]:
+        raise ClosedError("said")
+
+    with pytest.raises(ClosedError):
+        WsgiMiddleware(app, errors)({"REQUEST_METHOD": "GET"}, lambda *_: lambda _body: None)
+    assert [report["exception_type"] for report in reported(recorder, errors)] == ["ClosedError"]
+
+
 @pytest.fixture
 def logger(errors: ErrorClient) -> Iterator[logging.Logger]:
     logger = logging.getLogger("shop.pay")

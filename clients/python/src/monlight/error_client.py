@@ -86,7 +86,11 @@ class ErrorClient:
 
 
 def is_reported(exception: BaseException) -> bool:
-    return getattr(exception, _MARK, False) is True
+    try:
+        return getattr(exception, _MARK, False) is True
+    except Exception:
+        # One whose attributes cannot be asked for.
+        return False
 
 
 def _mark(exception: BaseException) -> None:
