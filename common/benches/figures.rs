@@ -1,5 +1,6 @@
 //! Measures what the clients cost applications, how soon the interfaces are there, and containers: `make bench`. The scripts
 //! know how; each prints lines of a figure's name, its goal, what was measured and whether that is met, separated by tabs.
+//! `cargo bench -p common --bench figures -- ui` measures one of them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,10 +8,14 @@ use std::process::{Command, Stdio};
 use common::testing::figures::Table;
 
 fn main() {
-    python();
-    javascript();
-    interfaces();
-    containers();
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let sections: [(&str, fn()); 4] =
+        [("python", python), ("javascript", javascript), ("ui", interfaces), ("deploy", containers)];
+    for (name, measure) in sections {
+        if chosen.is_empty() || chosen.iter().any(|other| other == name) {
+            measure();
+        }
+    }
 }
 
 fn containers() {
