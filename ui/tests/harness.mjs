@@ -26,8 +26,8 @@ function binary(name) {
 }
 
 /** Calls `check` until it gives something true, for as long as anything may take. */
-export async function waitFor(what, check) {
-  const end = Date.now() + PATIENCE_MS;
+export async function waitFor(what, check, patience = PATIENCE_MS) {
+  const end = Date.now() + patience;
   for (;;) {
     const value = await check();
     if (value) return value;

@@ -168,6 +168,8 @@ def test_the_queue_is_bounded(
     client = ErrorClient(URL, "k")
     for _ in range(10):
         client.report_error_sync(ValueError())
+    # Else it would ask the server of the next test.
+    wait_for("the answer", lambda: client.stats()["retries"] == 1)
     assert client.stats()["waiting"] == 3
     assert client.stats()["lost_queue_full"] == 7
     # Said once, not seven times.
@@ -181,6 +183,7 @@ def test_the_bytes_in_the_queue_are_bounded(httpx_mock: HTTPXMock, monkeypatch: 
     client = ErrorClient(URL, "k")
     for _ in range(10):
         client.report_error_sync(ValueError("x" * 20_000))
+    wait_for("the answer", lambda: client.stats()["retries"] == 1)
     assert client.stats()["waiting"] == 2
     assert client.stats()["lost_queue_full"] == 8
 

@@ -87,7 +87,8 @@ test('a relay that is killed for ten seconds loses nothing and doubles nothing',
     clearInterval(window.making);
     return window.made;
   });
-  await waitFor('everything', () => page.evaluate(() => window.Monlight.flush()));
+  // A request that hangs is given up after fifteen seconds.
+  await waitFor('everything', () => page.evaluate(() => window.Monlight.flush()), 60_000);
   const stats = await page.evaluate(() => window.Monlight.stats());
   expect(stats).toMatchObject({ lost: 0, waiting: 0 });
   await waitFor('the values', async () => (await services.metric('orders_total')).sum >= made.values);
