@@ -107,6 +107,22 @@ test('JSON in lines says what the line says, long numbers too', () =>
     },
   ));
 
+test('rows come before their volume, which moves nothing when it comes', () =>
+  withPage({ fill: SHOP, entries: 6 }, async ({ page }) => {
+    let letVolumeCome;
+    const isAllowed = new Promise((resolve) => (letVolumeCome = resolve));
+    await page.route('**/api/logs/histogram*', async (route) => {
+      await isAllowed;
+      await route.continue();
+    });
+    await page.reload();
+    await page.locator('.line').first().waitFor();
+    const before = await page.locator('.line').first().boundingBox();
+    letVolumeCome();
+    await page.locator('.volume svg').waitFor();
+    assert.deepEqual(await page.locator('.line').first().boundingBox(), before);
+  }));
+
 test('dragging over the volume zooms in', () =>
   withPage({ fill: SHOP, entries: 6 }, async ({ page }) => {
     const box = await page.locator('.volume svg').boundingBox();

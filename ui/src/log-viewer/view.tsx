@@ -5,6 +5,7 @@ import { retrySeconds, useAnswer } from '../shared/answer';
 import { withChosen } from '../shared/choices';
 import { Command } from '../shared/command';
 import { RangePicker, type Stretch } from '../shared/range';
+import { useRest } from '../shared/rest';
 import { Link } from '../shared/shell';
 import { parseTime } from '../shared/time';
 import { toast } from '../shared/toast';
@@ -133,10 +134,11 @@ export function LogView() {
   const newestAsked = useRef(asked);
   newestAsked.current = asked;
 
-  // Counting a million entries takes longer than finding the newest: those come first.
+  // Counting a million entries takes longer than finding the newest: those are drawn first.
+  const isRest = useRest(first.value !== undefined);
   const histogram = useAnswer(
-    async (signal) => first.value && get<Histogram>('api/logs/histogram', { container: filter.container, level: filter.level, ...timesOf(query) }, signal),
-    [filter.container, filter.level, since, until, value('time'), first.value],
+    async (signal) => (isRest && first.value ? get<Histogram>('api/logs/histogram', { container: filter.container, level: filter.level, ...timesOf(query) }, signal) : undefined),
+    [filter.container, filter.level, since, until, value('time'), first.value, isRest],
     isLive && !isPaused ? VOLUME_SECONDS : 0,
   );
   const containers = useAnswer(
@@ -275,8 +277,12 @@ export function LogView() {
           What one container wrote before and after entry {around}, the newest first. <Link to="./">Back to all logs</Link>
         </p>
       ) : (
-        histogram.value && histogram.value.buckets.length > 0 && (
-          <Volume histogram={histogram.value} isSearched={Boolean(filter.search || filter.contains)} onZoom={(since, until) => change({ since, until, time: undefined, live: undefined })} />
+        first.value && (total > 0 || isFiltered) && histogram.value?.buckets.length !== 0 && (
+          <Volume
+            histogram={histogram.value}
+            isSearched={Boolean(filter.search || filter.contains)}
+            onZoom={(since, until) => change({ since, until, time: undefined, live: undefined })}
+          />
         )
       )}
       {first.value && !around && (

@@ -5,12 +5,14 @@ import { type Histogram, LEVELS } from './model';
 
 const WIDTH = 1_000;
 const HEIGHT = 64;
+const NOTHING: Histogram = { from: null, to: null, bucket_seconds: null, buckets: [] };
 
-export function Volume(props: { histogram: Histogram; isSearched: boolean; onZoom: (since: string, until: string) => void }) {
-  const { from, to, bucket_seconds: seconds, buckets } = props.histogram;
+/** Has its place from the beginning, so that nothing jumps when the numbers come. */
+export function Volume(props: { histogram: Histogram | undefined; isSearched: boolean; onZoom: (since: string, until: string) => void }) {
+  const { from, to, bucket_seconds: seconds, buckets } = props.histogram ?? NOTHING;
   const svg = useRef<SVGSVGElement>(null);
   const [drag, setDrag] = useState<[number, number] | undefined>();
-  if (!from || !to || !seconds) return null;
+  if (!from || !to || !seconds) return <figure class="volume" />;
   const [begin, end] = [Date.parse(zoned(from)), Date.parse(zoned(to))];
   const x = (time: number) => ((time - begin) / (end - begin)) * WIDTH;
   const total = (bucket: Histogram['buckets'][number]) => Object.values(bucket.counts).reduce((sum, count) => sum + count, 0);
