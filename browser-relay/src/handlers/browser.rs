@@ -9,6 +9,7 @@ use common::http::response::Response;
 use common::json::Invalid;
 use serde_json::json;
 
+use crate::config::EVENT_BYTES_MAX;
 use crate::context::{Context, Shared};
 use crate::door::{CLIENT_NOTE, DSN_NOTE};
 use crate::dsn::{Dsn, new_key};
@@ -28,13 +29,25 @@ pub(crate) fn preflight(_ctx: &Context, _request: &mut Request) -> Result<Reply,
 pub(crate) fn error(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let dsn = dsn(ctx, request)?;
     let error = BrowserError::parse(&request.body)?;
-    let Readable { stack, sources } = readable(ctx, &dsn.project, &error);
-    let body = error.report(&dsn.project, &stack, sources);
-    let event = event(Target::Errors, &dsn, request, body)?;
+    let event = event(Target::Errors, &dsn, request, report(ctx, &dsn.project, &error)?)?;
     forward(ctx, event, Ok, |status, body| {
         let body = if body.is_empty() { br#"{"status":"accepted"}"#.to_vec() } else { body };
         Response::new(status, "application/json", body)
     })
+}
+
+/// What error-tracker is sent: readable, if it takes so much.
+fn report(ctx: &Context, project: &str, error: &BrowserError<'_>) -> Result<Vec<u8>, ApiError> {
+    let Readable { stack, sources } = readable(ctx, project, error);
+    let mut report = error.report(project, &stack, sources);
+    if report.len() > EVENT_BYTES_MAX {
+        report = error.report(project, &error.stack, None);
+    }
+    if report.len() > EVENT_BYTES_MAX {
+        let reason = format!("expected a report of at most {EVENT_BYTES_MAX} bytes, got {}", report.len());
+        return Err(ApiError::new(Kind::BodyTooLarge, "Request body exceeds maximum size").with_reason(reason));
+    }
+    Ok(report)
 }
 
 /// The stack as far as source maps make it so. Without a release there is none to look for.

@@ -63,6 +63,11 @@ fn what_is_wrong_is_named_and_not_forwarded() {
         ("/api/browser/errors", "{", "Invalid JSON"),
         ("/api/browser/errors", "[]", "Request body must be a JSON object"),
         ("/api/browser/errors", "{}", "Missing required field: type"),
+        (
+            "/api/browser/errors",
+            &json!({"type": "T".repeat(201), "message": "", "stack": ""}).to_string(),
+            "Field 'type' exceeds maximum length of 200 characters",
+        ),
         ("/api/browser/metrics", "", "Empty request body"),
         ("/api/browser/metrics", "{}", "Missing required field: metrics"),
         ("/api/browser/metrics", r#"{"metrics":[{"name":"a"}]}"#, "Missing required field: type (item 0)"),
@@ -88,6 +93,21 @@ fn a_body_has_the_limit_of_the_configuration() {
     body["stack"] = "s".repeat(2000).into();
     let answer = relay.page().post_json("/api/browser/errors", &body);
     assert_eq!((answer.status, answer.detail().as_str()), (413, "Request body exceeds maximum size"));
+}
+
+/// A report is larger than the error of the page: error-tracker would refuse what exceeds its own limit.
+#[test]
+fn an_error_that_does_not_fit_into_a_report_is_named() {
+    const REPORT_BYTES_MAX: usize = 256 << 10;
+    let relay = start_with(&[("MAX_BODY_SIZE", "262144")]);
+    let mut body = error("x");
+    for (stack_bytes, status) in [(REPORT_BYTES_MAX - 300, 201), (REPORT_BYTES_MAX - 60, 413)] {
+        body["stack"] = "s".repeat(stack_bytes).into();
+        let answer = relay.page().post_json("/api/browser/errors", &body);
+        assert_eq!(answer.status, status, "{stack_bytes}: {}", answer.text());
+    }
+    let received = relay.errors.received();
+    assert!(received.len() == 1 && received[0].body.len() <= REPORT_BYTES_MAX);
 }
 
 #[test]
