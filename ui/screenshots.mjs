@@ -27,6 +27,28 @@ const FRAMES = `Traceback (most recent call last):
     total = order["items"]["total"]
             ~~~~~~~~~~~~~~^^^^^^^^^`;
 
+/** As browser-relay sends an error of a minified script whose source map it has. */
+const IN_BROWSER = {
+  traceback: `TypeError: Cannot read properties of undefined (reading 'total')
+    at totalOf (src/cart/total.ts:14:22)
+    at Checkout (src/cart/checkout.tsx:52:17)
+    at https://shop.example/vendor/react-dom.js:1:90210`,
+  request_method: 'BROWSER',
+  request_url: 'https://shop.example/checkout',
+  extra: {
+    session_id: 's-7f3a',
+    sources: [
+      {
+        source: 'src/cart/total.ts',
+        line: 14,
+        column: 22,
+        first_line: 12,
+        lines: ['export function totalOf(order: Order): number {', '  // The cart may be empty.', '  const { total } = order.items;', '  return total - order.discount;', '}'],
+      },
+    ],
+  },
+};
+
 async function errors() {
   const service = await startService('error-tracker');
   const errors = [
@@ -44,16 +66,17 @@ async function errors() {
         message,
         environment,
         traceback: `${FRAMES.replace('48', String(40 + type.length))}\n${type}: ${message}`,
-        request_method: project === 'shop-web' ? 'BROWSER' : 'POST',
+        request_method: 'POST',
         request_url: 'https://shop.example/orders/42/pay',
         request_headers: { accept: 'text/html', 'user-agent': 'Mozilla/5.0' },
         user_id: '42',
         extra: { session_id: 's-7f3a', cart: [3, 14] },
+        ...(project === 'shop-web' ? IN_BROWSER : {}),
       });
     }
   }
   await picture('errors', service, '', (page) => page.getByText('5 errors').waitFor());
-  await picture('error', service, 'errors/1', (page) => page.locator('.frames').waitFor());
+  await picture('error', service, 'errors/3', (page) => page.locator('.frames').waitFor());
   await service.stop();
 }
 
