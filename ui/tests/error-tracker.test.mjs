@@ -252,6 +252,35 @@ test('frames of browsers with the source around them', () =>
     },
   ));
 
+test('what browser-relay finds with a source map stands in its frame', async () => {
+  const service = await startService('error-tracker');
+  const relay = await startService('browser-relay', {
+    ERROR_TRACKER_URL: service.url,
+    ERROR_TRACKER_API_KEY: KEY,
+    METRICS_COLLECTOR_URL: service.url,
+    METRICS_COLLECTOR_API_KEY: KEY,
+    DSN_KEYS: 'shop:a-key-for-pages-of-the-shop',
+  });
+  // One mapping: line 1, column 10 of the script is line 5, column 5 of the source.
+  const map = { version: 3, sources: ['src/pay.ts'], sourcesContent: ['1\n2\n3\n4\n    throw new TypeError(order)\n6\n'], names: ['pay'], mappings: 'UAIIA' };
+  await relay.call('POST', 'api/source-maps', {
+    project: 'shop',
+    release: '1.4.0',
+    file_url: 'https://shop.example/app.min.js',
+    map_content: JSON.stringify(map),
+  });
+  const error = { type: 'TypeError', message: 'x', stack: 'TypeError: x\n    at a (https://shop.example/app.min.js:1:11)', release: '1.4.0' };
+  await relay.call('POST', 'api/browser/errors', error, { 'X-Monlight-Key': 'a-key-for-pages-of-the-shop' });
+  const { page, faults, close } = await openPage(browser, service.url, { path: 'errors/1' });
+  const frame = page.locator('.frames > li');
+  assert.match(await frame.textContent(), /src\/pay\.ts:5/);
+  assert.equal((await frame.locator('.source .here').textContent()).trim(), 'throw new TypeError(order)');
+  assert.deepEqual(faults, []);
+  await close();
+  await relay.stop();
+  await service.stop();
+});
+
 test('hostile text is only ever shown', async () => {
   const hostile = HOSTILE.map((text, number) => ({
     project: text.slice(0, 25),
