@@ -11,9 +11,6 @@ declare -rA SERVICE_OF=([errors]=error-tracker [logs]=log-viewer [metrics]=metri
 # How compose is called for the files of COMPOSE_FILE, and the name it gives their containers in common; see find_compose.
 COMPOSE=() PROJECT=
 
-# Backups hold what applications wrote into logs and errors: other users of the host cannot read what is made here.
-umask 027
-
 say() { printf '[%s] %s\n' "$(date '+%Y-%m-%d %H:%M:%S')" "$*"; }
 die() {
     say "ERROR: $*" >&2
