@@ -6,6 +6,7 @@ Runs inside scripts/engine.sh, so DOCKER_HOST is an engine for this run alone an
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -28,6 +29,10 @@ KEYS = {
     "METRICS_COLLECTOR_API_KEY": "key-of-metrics-collector",
     "BROWSER_RELAY_ADMIN_API_KEY": "key-of-browser-relay",
 }
+
+
+# In the background of a shell the signal of Ctrl-C is ignored, also by everything that is started there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(*command, check=True, env=None, **options):

@@ -14,7 +14,7 @@ import unittest
 from pathlib import Path
 
 from sandbox import give_origin
-from stack import KEYS, PATIENCE, ROOT, SERVICES, docker, is_healthy, request, run, wait_for
+from stack import KEYS, PATIENCE, ROOT, SERVICES, docker, is_healthy, keeping_images, request, run, wait_for
 
 # What a fresh clone does not have.
 NOT_CLONED = shutil.ignore_patterns("target", ".git", ".venv", ".node", "node_modules", "run", "dist", "data", "backups", "__pycache__")
@@ -222,6 +222,7 @@ class Deployed(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
+        cls.enterClassContext(keeping_images())
         for service in SERVICES:
             docker("tag", f"monlight/{service}:latest", f"ghcr.io/mattmezza/monlight/{service}:latest")
 
