@@ -107,7 +107,7 @@ look() {
     local program output
     [[ $HEALTH_TIMEOUT =~ ^[1-9][0-9]*$ ]] || die "HEALTH_TIMEOUT: expected a number of seconds, got $HEALTH_TIMEOUT"
     [[ $HEALTH_INTERVAL =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "HEALTH_INTERVAL: expected a number of seconds, got $HEALTH_INTERVAL"
-    for program in docker curl flock; do
+    for program in docker curl; do
         has "$program" || die "$program is missing"
     done
     output=$(docker version 2>&1) || die "the Docker Engine does not answer: ${output##*$'\n'}"
@@ -477,10 +477,12 @@ main() {
     parse "$@"
     # Whoever reads what is said may end before.
     trap '' PIPE
-    look
-    # The folder itself, so that there is no file to leave behind. The one who exchanges a service holds it too.
+    has flock || die "flock is missing"
+    # The folder itself, so that there is no file to leave behind. The one who exchanges a service holds it too. Before the look:
+    # compose knows nothing for sure while another exchanges a container.
     exec 8<"$HERE"
     flock --nonblock 8 || die "another upgrade is running"
+    look
     trap interrupt INT TERM HUP
     if [ -n "$rollback" ]; then roll_back; else upgrade; fi
 }

@@ -46,7 +46,7 @@ fn shared(core: &Core) -> Shared {
         store::keys::active(tx)
     });
     let keys = Arc::new(Keys::default());
-    keys.set(active.expect("a key"));
+    active.expect("a key").into_iter().for_each(|(key, dsn)| keys.add(key, dsn));
     let (outbox, threads) = Outbox::start(core, Arc::clone(&upstream)).expect("its threads");
     threads.stop();
     Shared { keys, upstream, outbox }
