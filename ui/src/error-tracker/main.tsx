@@ -12,7 +12,7 @@ function Page() {
   return id ? <ErrorPage id={id} /> : <List />;
 }
 
-mount(
+void mount(
   <Shell name="Errors">
     <Page />
   </Shell>,

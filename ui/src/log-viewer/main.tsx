@@ -4,7 +4,7 @@ import { Shell } from '../shared/shell';
 import './style.css';
 import { LogView } from './view';
 
-mount(
+void mount(
   <Shell name="Logs">
     <LogView />
   </Shell>,

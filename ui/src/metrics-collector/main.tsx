@@ -93,7 +93,7 @@ function Metrics() {
   );
 }
 
-mount(
+void mount(
   <Shell name="Metrics" nav={<Pages />}>
     <Metrics />
   </Shell>,

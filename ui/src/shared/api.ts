@@ -50,6 +50,12 @@ export function begin(path: string, params?: Params): void {
   (globalThis.monlightBegun ??= new Map()).set(url, answer);
 }
 
+/** Waits until what was begun is there, or for so long. */
+export async function begunIsThere(milliseconds: number): Promise<void> {
+  const all = Promise.allSettled(globalThis.monlightBegun?.values() ?? []);
+  await Promise.race([all, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
+}
+
 /** What was begun and not asked for is old by the next question. */
 export function forgetBegun(): void {
   globalThis.monlightBegun?.clear();
