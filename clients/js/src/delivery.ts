@@ -40,10 +40,10 @@ const METRICS_INTERVAL_MS = 5_000;
 const METRICS_SOON = 10;
 /** So long a request takes no more values: the relay takes 64 KB, one more may have 8 KB, and a character three bytes. */
 const METRICS_TEXT_MAX = 12_000;
-/** Values that wait for a relay that is away: a page makes a few in a minute. */
-const METRICS_MAX = 1_000;
-/** Requests that wait. An error is a few KB, and what survives the page has to fit into its storage. */
-const PARCELS_MAX = 50;
+/** Values that wait for a relay that is away: forty seconds of fifty each, longer than the pauses after ten seconds without it. Some hundred KB. */
+const METRICS_MAX = 2_000;
+/** Requests that wait: forty seconds of two errors each, most of a few KB. */
+const PARCELS_MAX = 80;
 /** A relay answers within five seconds, be its back ends there or not. */
 const PATIENCE_MS = 15_000;
 /** What the relay says with 502. */
@@ -101,7 +101,7 @@ export function delivery({ endpoint, dsn }: { endpoint: string; dsn: string }, l
     const oldest = parcels.find((parcel) => parcel !== underWay);
     if (oldest && parcels.length > PARCELS_MAX) {
       remove(oldest);
-      lose(oldest.count, 'too much waits');
+      lose(oldest.count, 'no room');
     }
   };
 
@@ -176,7 +176,7 @@ export function delivery({ endpoint, dsn }: { endpoint: string; dsn: string }, l
       metrics.push(item);
       if (metrics.length > METRICS_MAX) {
         metrics.shift();
-        lose(1, 'too much waits');
+        lose(1, 'no room');
       }
       const due = () => {
         areMetricsDue = true;

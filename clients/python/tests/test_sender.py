@@ -21,6 +21,13 @@ pytestmark = pytest.mark.httpx_mock(can_send_already_matched_responses=True, ass
 
 
 @pytest.fixture(autouse=True)
+def _clients_of_other_tests_are_done() -> None:
+    # They would go on trying, and the mock answers whoever sends.
+    for other in list(sender._senders):
+        other.leave(0.0, 0.0)
+
+
+@pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "PAUSE_SECONDS", 0.002)
     monkeypatch.setattr(sender, "PAUSE_SECONDS_MAX", 0.02)

@@ -120,16 +120,16 @@ test('what waits is bounded, the oldest goes, and each loss is counted', async (
   const queue = start();
   queue.error('{"n":0}');
   await settle();
-  for (let n = 1; n < 80; n++) queue.error(`{"n":${n}}`);
-  for (let n = 0; n < 1_100; n++) queue.metric(item(n));
+  for (let n = 1; n < 110; n++) queue.error(`{"n":${n}}`);
+  for (let n = 0; n < 2_100; n++) queue.metric(item(n));
   await settle();
-  expect(queue.stats()).toEqual({ sent: 0, lost: 130, waiting: 1_050 });
-  // After the first try fifty were left, the newest.
+  expect(queue.stats()).toEqual({ sent: 0, lost: 130, waiting: 2_080 });
+  // After the first try eighty were left, the newest.
   answer = () => ({ status: 201 });
   await vi.advanceTimersByTimeAsync(2_000);
-  expect(requests.filter(({ url }) => url.endsWith('errors')).map(({ body }) => body.n)).toEqual([0, ...Array.from({ length: 50 }, (_, n) => n + 30)]);
-  expect(requests.flatMap(({ body }) => body.metrics ?? [])).toHaveLength(1_000);
-  expect(queue.stats()).toEqual({ sent: 1_050, lost: 130, waiting: 0 });
+  expect(requests.filter(({ url }) => url.endsWith('errors')).map(({ body }) => body.n)).toEqual([0, ...Array.from({ length: 80 }, (_, n) => n + 30)]);
+  expect(requests.flatMap(({ body }) => body.metrics ?? [])).toHaveLength(2_000);
+  expect(queue.stats()).toEqual({ sent: 2_080, lost: 130, waiting: 0 });
 });
 
 test('a page that is hidden hands everything to the browser', async () => {
@@ -184,12 +184,12 @@ test('leftovers that are old, too many or somebody else\'s are none', async () =
   place['monlight:k y:b'] = JSON.stringify([parcel('errors', 3, 25)]);
   place['monlight:k y:c'] = 'no JSON';
   place['monlight:k y:d'] = JSON.stringify([null, 7, { path: '../admin', body: '', at: Date.now() }]);
-  place['monlight:k y:e'] = JSON.stringify(Array.from({ length: 60 }, (_, n) => parcel('errors', n + 100)));
+  place['monlight:k y:e'] = JSON.stringify(Array.from({ length: 90 }, (_, n) => parcel('errors', n + 100)));
   place.other = 'stays';
   start();
   await settle();
-  expect(requests).toHaveLength(50);
-  expect(requests.at(-1).body.n).toBe(159);
+  expect(requests).toHaveLength(80);
+  expect(requests.at(-1).body.n).toBe(189);
   expect(place).toEqual({ other: 'stays' });
 });
 
