@@ -62,7 +62,11 @@ pub(crate) fn create(
 
 /// Stores a key of the configuration unless it is known; one that was deactivated stays so.
 pub(crate) fn seed(tx: &Connection, now: Timestamp, key: &str, project: &str) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT OR IGNORE INTO dsn_keys (public_key, project, created_at) VALUES (?1, ?2, ?3)")?
+    // `INSERT OR IGNORE` would write even then, for `AUTOINCREMENT`'s sake, and a full disk would keep the relay from starting.
+    if tx.prepare_cached("SELECT 1 FROM dsn_keys WHERE public_key = ?1")?.exists([key])? {
+        return Ok(());
+    }
+    tx.prepare_cached("INSERT INTO dsn_keys (public_key, project, created_at) VALUES (?1, ?2, ?3)")?
         .execute(params![key, project, now.to_string()])
         .map(drop)
 }

@@ -9,6 +9,7 @@ mod browser;
 mod chromium;
 mod cors;
 mod docs;
+mod faults;
 mod keys;
 mod migration;
 mod outbox;
