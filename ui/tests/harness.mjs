@@ -160,7 +160,7 @@ export async function isTooWide(page) {
 /** Addresses below `url` that the page asks for from now on, without what is different each time. */
 export function requestsOf(page, url) {
   const asked = [];
-  page.on('request', (request) => asked.push(request.url().replace(url, '').replace(/&(since|until)=[^&]*/g, '')));
+  page.on('request', (request) => asked.push(request.url().replace(url, '').replace(/(?<=[?&])(since|until)=[^&]*&?/g, '').replace(/[?&]$/, '')));
   return asked;
 }
 

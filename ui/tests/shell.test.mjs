@@ -18,6 +18,17 @@ const SOMETHING = {
     service.call('POST', 'api/metrics', [{ name: 'http_requests_total', type: 'counter', value: 1, labels: { status: '200' } }]),
 };
 
+/** Lets no request for these go on before its `release`. */
+async function heldBack(page, addresses) {
+  let release;
+  const isAllowed = new Promise((resolve) => (release = resolve));
+  await page.route(addresses, async (route) => {
+    await isAllowed;
+    await route.continue();
+  });
+  return { release };
+}
+
 let browser;
 before(async () => {
   browser = await startBrowser();
@@ -98,20 +109,51 @@ for (const name of SERVICES) {
     const docker = dockerFolder();
     const service = await startService(name, { LOG_SOURCES: docker.folder, POLL_INTERVAL: '1' });
     await SOMETHING[name](service, docker);
+    for (const path of ['', '?time=24h', '?period=24h']) {
+      const { page, faults, close } = await openPage(browser, service.url, { path: 'assets/none' });
+      const asked = requestsOf(page, service.url);
+      const script = await heldBack(page, '**/assets/main-*.js');
+      await page.goto(service.url + path, { waitUntil: 'commit' });
+      await waitFor('the first question', () => asked.some((path) => path.startsWith('api/')));
+      // A range of time begins a second later by then.
+      const second = new Date().getSeconds();
+      await waitFor('the next second', () => new Date().getSeconds() !== second);
+      script.release();
+      await page.locator('.errors .title, .line, canvas').first().waitFor();
+      await page.waitForLoadState('networkidle');
+      assert.equal(new Set(asked).size, asked.length, asked.join('\n'));
+      assert.deepEqual(faults, []);
+      await close();
+    }
+    await service.stop();
+    docker.remove();
+  });
+
+  test(`${name} is drawn without its data when that takes long, and says what went wrong`, async () => {
+    const docker = dockerFolder();
+    const service = await startService(name, { LOG_SOURCES: docker.folder, POLL_INTERVAL: '1' });
+    await SOMETHING[name](service, docker);
     const { page, faults, close } = await openPage(browser, service.url, { path: 'assets/none' });
     const asked = requestsOf(page, service.url);
-    let letScriptCome;
-    const isAllowed = new Promise((resolve) => (letScriptCome = resolve));
-    await page.route('**/assets/main-*.js', async (route) => {
-      await isAllowed;
-      await route.continue();
-    });
-    await page.goto(service.url, { waitUntil: 'commit' });
-    await waitFor('the first question', () => asked.some((path) => path.startsWith('api/')));
-    letScriptCome();
+    const answers = await heldBack(page, '**/api/**');
+    await page.goto(service.url);
+    await page.getByText('Loading…').waitFor();
+    answers.release();
     await page.locator('.errors .title, .line, canvas').first().waitFor();
     await page.waitForLoadState('networkidle');
     assert.equal(new Set(asked).size, asked.length, asked.join('\n'));
+
+    for (const [answer, words] of [
+      [(route) => route.fulfill({ status: 429, headers: { 'Retry-After': '7' }, body: '{"detail":"slow down"}' }), /Too many requests\..*Next try in \d s\./],
+      [(route) => route.fulfill({ status: 502, contentType: 'text/html', body: '<h1>Bad gateway' }), /The server is busy or starting\./],
+      [(route) => route.fulfill({ status: 200, contentType: 'text/html', body: '<h1>Sign in' }), /Something else answers in the place of the service/],
+      [(route) => route.abort(), /The server cannot be reached\./],
+    ]) {
+      await page.route('**/api/**', answer);
+      await page.reload();
+      await page.getByRole('alert').getByText(words).first().waitFor();
+      await page.unroute('**/api/**');
+    }
     assert.deepEqual(faults, []);
     await close();
     await service.stop();

@@ -28,12 +28,12 @@ export function address(path: string, params: Params = {}): string {
 
 /** `GET`s JSON. */
 export async function get<T>(path: string, params?: Params, signal?: AbortSignal): Promise<T> {
-  return (await (await request(address(path, params), { method: 'GET' }, signal)).json()) as T;
+  return jsonOf<T>(await request(address(path, params), { method: 'GET' }, signal));
 }
 
 declare global {
   // A page's two scripts share nothing else.
-  var monlightBegun: Map<string, Promise<Response>> | undefined;
+  var monlightBegun: { at: number; answers: Map<string, Promise<Response>> } | undefined;
 }
 
 /** Begins a `GET` of a page whose script is still loading; what it asks for first finds the answer. Nothing without a key. */
@@ -47,29 +47,46 @@ export function begin(path: string, params?: Params): void {
   });
   // Whoever takes it is told what went wrong.
   answer.catch(() => undefined);
-  (globalThis.monlightBegun ??= new Map()).set(url, answer);
+  globalThis.monlightBegun ??= { at: Date.now(), answers: new Map() };
+  globalThis.monlightBegun.answers.set(url, answer);
+}
+
+/** When the page asks: what was begun has its ranges of time from then, and would not be found by those of a second later. */
+export function askedAt(): number {
+  return globalThis.monlightBegun?.at ?? Date.now();
 }
 
 /** Waits until what was begun is there, or for so long. */
 export async function begunIsThere(milliseconds: number): Promise<void> {
-  const all = Promise.allSettled(globalThis.monlightBegun?.values() ?? []);
+  const all = Promise.allSettled(globalThis.monlightBegun?.answers.values() ?? []);
   await Promise.race([all, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
 }
 
 /** What was begun and not asked for is old by the next question. */
 export function forgetBegun(): void {
-  globalThis.monlightBegun?.clear();
+  globalThis.monlightBegun = undefined;
 }
 
 /** Sends JSON with `POST` (or another method) and reads the JSON that comes back. */
 export async function send<T>(path: string, body: unknown, method = 'POST'): Promise<T> {
   const init = { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
-  return (await (await request(address(path), init)).json()) as T;
+  return jsonOf<T>(await request(address(path), init));
 }
 
 /** The answer as it streams in. */
 export async function stream(path: string, params: Params, signal?: AbortSignal, headers: Record<string, string> = {}) {
   return request(address(path, params), { method: 'GET', headers }, signal);
+}
+
+/** What an answer says, read to its end. */
+async function jsonOf<T>(response: Response): Promise<T> {
+  try {
+    return (await response.json()) as T;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw new RequestError({ kind: 'away', message: 'The answer broke off.' });
+    const message = 'Something else answers in the place of the service: this is no JSON.';
+    throw new RequestError({ kind: 'refused', message, status: response.status });
+  }
 }
 
 /** What goes with every request. */
@@ -79,8 +96,8 @@ function authorised(init: RequestInit): RequestInit {
 
 /** An answer that was asked for already; each is taken once. */
 function takeBegun(url: string): Promise<Response> | undefined {
-  const answer = globalThis.monlightBegun?.get(url);
-  globalThis.monlightBegun?.delete(url);
+  const answer = globalThis.monlightBegun?.answers.get(url);
+  globalThis.monlightBegun?.answers.delete(url);
   return answer;
 }
 

@@ -1,5 +1,7 @@
 // Ranges of time as addresses have them: `15m`, `24h`, `7d`, until now.
 
+import { askedAt } from './api';
+
 const RANGE = /^(\d+)([smhd])$/;
 const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 const WORDS = { s: 'second', m: 'minute', h: 'hour', d: 'day' } as const;
@@ -14,7 +16,7 @@ export function rangeSeconds(range: string): number | undefined {
 export function rangeStart(range: string): string {
   const seconds = rangeSeconds(range);
   if (seconds === undefined) return '';
-  const start = new Date((Math.floor(Date.now() / 1000) - seconds) * 1000);
+  const start = new Date((Math.floor(askedAt() / 1000) - seconds) * 1000);
   return Number.isNaN(start.getTime()) ? '' : start.toISOString();
 }
 
