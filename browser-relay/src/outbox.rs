@@ -161,25 +161,27 @@ impl Outbox {
     /// Stores an event and answers `202 {"status":"queued"}` once it is on disk.
     pub(crate) fn queue(self: &Arc<Self>, now: Timestamp, event: Event) -> Reply {
         let outbox = Arc::clone(self);
-        let (target, bytes) = (event.target, event.body.len());
+        let (target, client, bytes) = (event.target, event.client.clone(), event.body.len());
         Reply::after_commit(
             bytes,
             move |tx| store::outbox::push(tx, now, &event),
             move |dropped| {
-                outbox.note_queued(target, dropped);
+                outbox.note_queued(target, &client, dropped);
                 Ok::<_, ApiError>(Response::json(202, &json!({"status": "queued"})))
             },
         )
     }
 
-    fn note_queued(&self, target: Target, dropped: u64) {
+    fn note_queued(&self, target: Target, client: &str, dropped: u64) {
         let figures = &self.figures[target as usize];
         figures.queued.fetch_add(1, Ordering::Relaxed);
         if dropped > 0 {
             figures.dropped.fetch_add(dropped, Ordering::Relaxed);
             log::warn!("the outbox is full: {dropped} of the oldest events are dropped");
         }
-        self.lock().ways[target as usize].is_backlogged = true;
+        let way = &mut self.lock().ways[target as usize];
+        // One of a held browser is looked for when its time has come, and until then nobody waits behind it.
+        way.is_backlogged |= !way.held.contains_key(client);
         self.changed.notify_all();
     }
 

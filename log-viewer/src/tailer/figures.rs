@@ -33,9 +33,15 @@ pub(crate) struct Figures {
     pub(crate) truncated: Counter,
     /// Times that files were deleted before they were read, as far as can be seen.
     pub(crate) gaps: Counter,
+    /// Bytes of log files that were not stored at the last look.
+    unstored_bytes: AtomicU64,
 }
 
 impl Figures {
+    pub(crate) fn note_unstored(&self, bytes: u64) {
+        self.unstored_bytes.store(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn render(&self, page: &mut Page) {
         let mut counter = |name: &str, help: &str, counter: &Counter| page.counter(name, help, counter.get());
         counter("monlight_log_lines_total", "Records read from log files.", &self.lines);
@@ -44,5 +50,7 @@ impl Figures {
         counter("monlight_log_cut_total", "Records too long to be kept whole.", &self.cut);
         counter("monlight_log_truncated_total", "Log files that were emptied.", &self.truncated);
         counter("monlight_log_gaps_total", "Times that log files were deleted before they were read.", &self.gaps);
+        let unstored = self.unstored_bytes.load(Ordering::Relaxed);
+        page.gauge("monlight_log_unstored_bytes", "Bytes of log files that are not stored yet.", unstored);
     }
 }

@@ -67,6 +67,17 @@ fn list(folder: &Path, id: &str) -> io::Result<Vec<Sibling>> {
     Ok(found)
 }
 
+/// How many bytes come after the first `offset` of the file with this inode; of compressed files, as they are on disk. When
+/// that file was compressed or deleted meanwhile, those of the newest file alone.
+pub(super) fn bytes_after(siblings: &[Sibling], inode: u64, offset: u64) -> io::Result<u64> {
+    let (count, read) = match siblings.iter().position(|sibling| sibling.inode == inode) {
+        Some(at) => (at + 1, offset),
+        None => (1, 0),
+    };
+    let lengths = siblings.iter().take(count).map(|sibling| fs::metadata(&sibling.path).map(|meta| meta.len()));
+    Ok(lengths.sum::<io::Result<u64>>()?.saturating_sub(read))
+}
+
 /// An open log file. It stays readable when it is renamed or deleted.
 pub(super) struct LogFile {
     source: Source,
@@ -259,6 +270,20 @@ mod tests {
         let names: Vec<_> = siblings(folder.path(), "c").expect("a folder");
         let names: Vec<_> = names.iter().map(|sibling| sibling.path.file_name().expect("a name").to_owned()).collect();
         assert_eq!(names, ["c-json.log", "c-json.log.1", "c-json.log.2.gz", "c-json.log.10.gz"]);
+    }
+
+    #[test]
+    fn what_is_not_stored_is_the_rest_of_a_file_and_all_younger_ones() {
+        let folder = TempDir::new();
+        for (name, bytes) in [("c-json.log", 5), ("c-json.log.1", 10), ("c-json.log.2", 20)] {
+            write(&folder.path().join(name), &vec![b'x'; bytes], false);
+        }
+        let siblings = siblings(folder.path(), "c").expect("a folder");
+        let after = |age: usize, offset| bytes_after(&siblings, siblings[age].inode, offset).expect("readable");
+        assert_eq!([after(0, 0), after(0, 5), after(1, 4), after(1, 12), after(2, 1)], [5, 0, 11, 3, 34]);
+        assert_eq!(after(1, 99), 0);
+        assert_eq!(bytes_after(&siblings, 0, 99).expect("readable"), 5, "the file is not there any more");
+        assert_eq!(bytes_after(&[], 0, 0).expect("readable"), 0);
     }
 
     #[test]

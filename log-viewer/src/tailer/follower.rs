@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::containers::Container;
 use super::figures::Figures;
-use super::files::{LogFile, Sibling, siblings};
+use super::files::{LogFile, Sibling, bytes_after, siblings};
 use super::lines::{From, Line, LineReader};
 use crate::cursor::{Cursor, FileId};
 use crate::docker_line::{self, Record};
@@ -448,6 +448,16 @@ impl Follower {
         }
         let container_id = self.container.id.clone();
         Ok(Some(Cursor { container_id, path, file, stdout: stands[0] - base, stderr: stands[1] - base }))
+    }
+
+    /// How much of the log is not stored yet, when so much of it is.
+    pub(super) fn unstored_bytes(&self, stored: Option<&Cursor>) -> io::Result<u64> {
+        let cursor = match (stored, &self.begin) {
+            (Some(cursor), _) | (None, Begin::Stored { cursor, .. }) => Some(cursor),
+            (None, Begin::Tail(_) | Begin::Whole) => None,
+        };
+        let (inode, offset) = cursor.map_or((0, 0), |cursor| (cursor.file.inode, cursor.stdout.min(cursor.stderr)));
+        bytes_after(&siblings(&self.container.folder, &self.container.id)?, inode, offset)
     }
 
     /// Forgets all that is not stored, and reads it again.

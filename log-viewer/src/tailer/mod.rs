@@ -50,6 +50,8 @@ const CURSORS_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Of so many such containers at most: they may come and go by the minute.
 const UNWATCHED_MAX: usize = 1000;
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often it is looked how much is not stored yet; a look lists each container's folder.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Lines, entries and JSON on the way; nothing recurses with its input.
 const STACK_BYTES: usize = 512 << 10;
 
@@ -114,6 +116,7 @@ pub(crate) fn start(
         reader: LineReader::new(),
         in_flight: None,
         forgotten_at: None,
+        looked_at: None,
         writer: core.writer.clone(),
         live: Arc::clone(&shared.live),
         status: Arc::clone(&shared.status),
@@ -141,6 +144,7 @@ struct Tailer {
     reader: LineReader,
     in_flight: Option<InFlight>,
     forgotten_at: Option<Instant>,
+    looked_at: Option<Instant>,
     writer: Writer,
     live: Arc<Live>,
     status: Arc<Status>,
@@ -175,6 +179,7 @@ impl Tailer {
                 self.throw_away(&error);
                 next_poll = Instant::now();
             }
+            self.note_unstored_if_due();
             changes = self.wait(next_poll);
         }
         // What is on its way is waited for; what is not is read again after the next start.
@@ -317,6 +322,7 @@ impl Tailer {
                 }
             }
             self.send(batch)?;
+            self.note_unstored_if_due();
         }
         self.reader.give_back();
         self.land()
@@ -341,6 +347,19 @@ impl Tailer {
             self.read_again(id)?;
         }
         Ok(outcome.unwrap_or(false) && added.is_ok())
+    }
+
+    /// Looks now and then how far the store is behind the logs.
+    fn note_unstored_if_due(&mut self) {
+        if self.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return;
+        }
+        self.looked_at = Some(Instant::now());
+        let unstored = self.followers.iter().map(|(id, follower)| follower.unstored_bytes(self.cursors.get(id)));
+        // During a rotation the last look counts.
+        if let Ok(bytes) = unstored.sum::<io::Result<u64>>() {
+            self.status.figures.note_unstored(bytes);
+        }
     }
 
     fn note_trouble(&self, id: &str, error: &str) {

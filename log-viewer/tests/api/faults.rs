@@ -18,6 +18,11 @@ fn a_full_disk_stops_the_cursor_and_nothing_else() {
     let service = start_service(&database, &docker.folder, &[]);
     let client = service.client(KEY);
     let stored = || client.get("/api/stats").json()["total_logs"].as_u64().unwrap();
+    let unstored = || {
+        let page = client.get("/metrics").text();
+        let line = page.lines().find_map(|line| line.strip_prefix("monlight_log_unstored_bytes ")).expect("the figure");
+        line.parse::<u64>().expect("a number")
+    };
     wait_for("the first entry", || (stored() == 1).then_some(()));
 
     disk.fill();
@@ -29,9 +34,12 @@ fn a_full_disk_stops_the_cursor_and_nothing_else() {
     assert!(health.detail().contains("full"), "{}", health.text());
     assert_eq!(client.get("/api/logs").status, 200, "what is stored can be read");
     assert!(stored() < 3001);
+    let missing = 500 * (3001 - stored());
+    wait_for("the lines that wait to be counted", || (unstored() >= missing).then_some(()));
 
     disk.empty();
     wait_for("all entries", || (stored() == 3001).then_some(()));
+    wait_for("no more lines to wait", || (unstored() == 0).then_some(()));
     wait_for("the health to heal", || (client.get("/health").status == 200).then_some(()));
     for stream in Stream::BOTH {
         let found = client.get("/api/logs/export?search=%22while+full%22").text();
