@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use common::auth::ApiKey;
 use common::clock::Clock;
 use common::http::error::{ApiError, Kind};
-use common::http::gate::{Admit, Admitted, Caller, Gate, Verdict, counted};
+use common::http::gate::{Admit, Admitted, Caller, Gate, Outcome, Verdict, counted};
 use common::http::head::Head;
 use common::http::metrics::Refusal;
 use common::http::request::{Method, Target};
+use common::http::response::Response;
 use common::http::router::{self, Access, Found, Route};
+use common::query::BadEscape;
 use common::rate_limit::{RateLimit, RetryAfter};
 
 use crate::context::Context;
@@ -25,8 +27,6 @@ pub(crate) const CLIENT_NOTE: &str = "x-monlight-client";
 /// Pairs of key and address, and addresses of failed tries, that are counted at a time. The limit is higher than that of
 /// services within the network, so each costs more: some 4 MB when all are busy.
 const CLIENTS_MAX: usize = 2048;
-/// What a preflight may hold: nothing, in practice.
-const PREFLIGHT_BODY_BYTES_MAX: usize = 1 << 10;
 /// How long a browser remembers a preflight.
 const PREFLIGHT_SECONDS: u32 = 86_400;
 
@@ -62,18 +62,20 @@ impl Door {
     }
 
     /// A request of a page.
-    fn admit_page(&self, head: &Head<'_>, target: &Target, client: IpAddr) -> Verdict {
+    fn admit_page(&self, head: &Head<'_>, target: Result<Target, BadEscape>, client: IpAddr) -> Verdict {
         let origin = origin(head);
-        let is_preflight = head.method == "OPTIONS";
-        let dsn = candidate(head.header("x-monlight-key"), &target.query).and_then(|key| self.keys.find(key));
+        let query = target.as_ref().ok().map(|target| &target.query);
+        let dsn = candidate(head.header("x-monlight-key"), query).and_then(|key| self.keys.find(key));
         let allowed = origin.filter(|origin| self.allows(dsn.as_deref(), origin));
         let mut answer_headers = answer_headers(allowed);
-        let outcome = match (is_preflight, allowed) {
-            (true, Some(_)) => {
-                answer_headers.push_str(&preflight_headers());
-                Ok(Admitted { body_bytes_max: PREFLIGHT_BODY_BYTES_MAX, notes: Vec::new() })
-            }
-            _ => self.admit_by_key(dsn.as_deref(), origin, allowed, client),
+        let outcome = if head.method == "OPTIONS" && allowed.is_some() {
+            // Whatever is wrong with the request itself: only after this does the page get to read it.
+            answer_headers.push_str(&preflight_headers());
+            Outcome::Answered(Response::no_content())
+        } else if let Err(bad) = target {
+            Outcome::Refused(bad.into(), Refusal::Malformed)
+        } else {
+            self.admit_by_key(dsn.as_deref(), origin, allowed, client).into()
         };
         Verdict { outcome, answer_headers }
     }
@@ -117,21 +119,28 @@ impl Door {
 
 impl Admit for Door {
     fn admit(&self, head: &Head<'_>, caller: Caller) -> Verdict {
-        let Ok(target) = Target::parse(head.target) else { return self.admin.admit(head, caller) };
-        let found = router::find(self.routes, Method::parse(head.method), &target.segments);
-        let is_for_pages = match found {
-            Found::Route(route, ..) => route.access == Access::Guest,
-            // Whoever has only a DSN key reads why a request is wrong, too.
-            Found::WrongMethod | Found::Nothing => is_path_of_pages(&target),
+        let target = Target::parse(head.target);
+        let is_for_pages = match &target {
+            Ok(target) => match router::find(self.routes, Method::parse(head.method), &target.segments) {
+                Found::Route(route, ..) => route.access == Access::Guest,
+                // Whoever has only a DSN key reads why a request is wrong, too.
+                Found::WrongMethod | Found::Nothing => is_path_of_pages(target.segments.iter().map(String::as_str)),
+            },
+            Err(_) => is_path_of_pages(path(head.target).split('/').skip(1)),
         };
-        if is_for_pages { self.admit_page(head, &target, caller.client) } else { self.admin.admit(head, caller) }
+        if is_for_pages { self.admit_page(head, target, caller.client) } else { self.admin.admit(head, caller) }
     }
 }
 
 /// Paths that pages use: those of the contract and the short ones of the original's README.
-fn is_path_of_pages(target: &Target) -> bool {
-    let segments: Vec<&str> = target.segments.iter().map(String::as_str).collect();
+fn is_path_of_pages<'t>(segments: impl Iterator<Item = &'t str>) -> bool {
+    let segments: Vec<&str> = segments.collect();
     matches!(segments[..], ["api", "browser", ..] | ["api", "errors" | "metrics"])
+}
+
+/// The path of a target that cannot be decoded.
+fn path(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
 }
 
 /// The origin of the page, if it is one that can be repeated in a header.

@@ -84,8 +84,8 @@ impl Keys {
 }
 
 /// What a request offers as its key: the header, else the parameter `key`.
-pub(crate) fn candidate<'a>(header: Option<&'a str>, query: &'a Query) -> Option<&'a str> {
-    header.or_else(|| query.text("key"))
+pub(crate) fn candidate<'a>(header: Option<&'a str>, query: Option<&'a Query>) -> Option<&'a str> {
+    header.or_else(|| query?.text("key"))
 }
 
 /// A new key: 32 hexadecimal digits of the system's randomness.
@@ -167,8 +167,9 @@ mod tests {
     #[test]
     fn the_header_comes_before_the_parameter() {
         let query = Query::parse("key=a%20b").expect("a query");
-        assert_eq!(candidate(Some("h"), &query), Some("h"));
-        assert_eq!(candidate(Some(""), &query), Some(""));
-        assert_eq!(candidate(None, &query), Some("a b"));
+        assert_eq!(candidate(Some("h"), Some(&query)), Some("h"));
+        assert_eq!(candidate(Some(""), Some(&query)), Some(""));
+        assert_eq!(candidate(None, Some(&query)), Some("a b"));
+        assert_eq!(candidate(None, None), None);
     }
 }

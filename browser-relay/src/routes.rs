@@ -1,6 +1,6 @@
 //! Every URL of browser-relay, and who may use it.
 
-use common::http::request::Method::{Delete, Get, Options, Post};
+use common::http::request::Method::{Delete, Get, Post};
 use common::http::router::Access::{Guest, Key, Public};
 use common::http::router::Route;
 use common::service;
@@ -9,16 +9,13 @@ use crate::config::{EVENT_BYTES_MAX, KEY_BODY_BYTES_MAX, MAP_BODY_BYTES_MAX};
 use crate::context::Context;
 use crate::handlers::{browser, keys, self_metrics, source_maps};
 
-/// The table; order does not matter. The short paths are those of the original's README.
+/// The table; order does not matter. The short paths are those of the original's README. Preflights are answered at the
+/// [door](crate::door).
 pub(crate) const ROUTES: &[Route<Context>] = &[
     Route::new(Post, "/api/browser/errors", Guest, browser::error).with_body(EVENT_BYTES_MAX),
     Route::new(Post, "/api/errors", Guest, browser::error).with_body(EVENT_BYTES_MAX),
     Route::new(Post, "/api/browser/metrics", Guest, browser::metrics).with_body(EVENT_BYTES_MAX),
     Route::new(Post, "/api/metrics", Guest, browser::metrics).with_body(EVENT_BYTES_MAX),
-    Route::new(Options, "/api/browser/errors", Guest, browser::preflight),
-    Route::new(Options, "/api/errors", Guest, browser::preflight),
-    Route::new(Options, "/api/browser/metrics", Guest, browser::preflight),
-    Route::new(Options, "/api/metrics", Guest, browser::preflight),
     Route::new(Post, "/api/dsn-keys", Key, keys::create).with_body(KEY_BODY_BYTES_MAX),
     Route::new(Get, "/api/dsn-keys", Key, keys::list),
     Route::new(Delete, "/api/dsn-keys/{id}", Key, keys::deactivate),

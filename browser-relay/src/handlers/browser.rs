@@ -20,11 +20,6 @@ use crate::upstream::{Event, Outcome, Target};
 /// The longest `Idempotency-Key` of a page that is taken over.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 100;
 
-/// `OPTIONS`: the gate has let the origin in and says so in headers.
-pub(crate) fn preflight(_ctx: &Context, _request: &mut Request) -> Result<Reply, ApiError> {
-    Ok(Response::no_content().into())
-}
-
 /// `POST /api/browser/errors`: error-tracker's own answer, or 202 when it has to wait.
 pub(crate) fn error(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let dsn = dsn(ctx, request)?;

@@ -33,6 +33,7 @@ fn pages_of_another_origin_can_send_and_read_why_not() {
     assert_eq!(seen["taken"]["status"], 201);
     assert_eq!(seen["wrongKey"]["body"], r#"{"detail":"Invalid DSN key"}"#);
     assert_eq!((&seen["wrongBody"]["status"], &seen["tooLarge"]["status"]), (&json!(400), &json!(413)));
+    assert_eq!((&seen["wrongPath"]["status"], &seen["wrongQuery"]["status"]), (&json!(404), &json!(400)));
     assert_eq!(seen["tooOften"]["status"], 429);
     assert!(seen["tooOften"]["retryAfter"].as_str().unwrap().parse::<u64>().unwrap() <= 60);
     // Its preflight is refused, so the browser sends nothing.

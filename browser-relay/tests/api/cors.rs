@@ -1,8 +1,11 @@
 //! What browsers are told about origins.
 
-use common::testing::Answer;
+use std::thread;
+
+use common::testing::{Answer, Connection};
 use serde_json::json;
 
+use super::backend::Act;
 use super::{Relay, error, start, start_with};
 
 fn post(relay: &Relay, origin: &str) -> Answer {
@@ -59,6 +62,68 @@ fn every_answer_to_an_allowed_origin_can_be_read() {
     // Nothing of this on the operators' paths.
     let answer = relay.admin().with_header("origin", origin).get("/api/dsn-keys");
     assert_eq!((answer.status, allowed(&answer)), (200, None));
+}
+
+/// The browser asks before each of these; without its 204 the page reads no more than that something went wrong.
+#[test]
+fn what_is_not_there_or_malformed_can_be_read_too() {
+    let relay = start_with(&[("CORS_ORIGINS", "https://app.example")]);
+    let origin = "https://app.example";
+    for (path, status) in [
+        ("/api/browser/nothing", 404),
+        ("/api/browser/errors/7", 404),
+        ("/api/browser/errors?release=%zz", 400),
+        ("/api/metrics?key=%", 400),
+        ("/api/browser/%ff", 400),
+    ] {
+        let before = relay.stranger().with_header("origin", origin).send("OPTIONS", path, b"").unwrap();
+        assert_eq!((before.status, allowed(&before)), (204, Some(origin)), "{path}");
+        let answer = relay.page().with_header("origin", origin).post_json(path, &error("x"));
+        assert_eq!((answer.status, allowed(&answer)), (status, Some(origin)), "{path}");
+        assert_eq!(answer.headers["vary"], "Origin", "{path}");
+    }
+    // Nothing of this for the pages of others, and on the operators' paths.
+    let strange = relay.page().with_header("origin", "https://evil.example");
+    assert_eq!(allowed(&strange.post("/api/browser/errors?release=%zz", "{}")), None);
+    for path in ["/api/dsn-keys?after=%zz", "/nothing"] {
+        for method in ["GET", "OPTIONS"] {
+            let answer = relay.admin().with_header("origin", origin).send(method, path, b"").unwrap();
+            assert!(answer.status >= 400 && allowed(&answer).is_none(), "{method} {path}: {}", answer.status);
+        }
+    }
+}
+
+#[test]
+fn a_preflight_waits_for_no_worker() {
+    let relay = start_with(&[("CORS_ORIGINS", "https://app.example"), ("WORKERS", "1")]);
+    relay.errors.always(Act::Hang);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| relay.page().post_json("/api/browser/errors", &error("x")));
+        relay.errors.wait_for(1);
+        assert_eq!(preflight(&relay, "https://app.example").status, 204);
+        assert!(!relay.log().iter().any(|line| line.contains("they wait")), "the worker should still wait");
+        assert_eq!(waiting.join().unwrap().status, 202);
+    });
+}
+
+#[test]
+fn a_preflight_is_asked_before_a_request_on_the_same_connection() {
+    let relay = start_with(&[("CORS_ORIGINS", "https://app.example")]);
+    let mut connection = Connection::open(relay.address()).unwrap();
+    for body in ["", "{}"] {
+        let length = body.len();
+        let head =
+            format!("OPTIONS /api/errors HTTP/1.1\r\norigin: https://app.example\r\ncontent-length: {length}\r\n\r\n");
+        connection.write((head + body).as_bytes()).unwrap();
+        assert_eq!(connection.read_answer(false).unwrap().status, 204);
+    }
+    connection.write(b"GET /health HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!(connection.read_answer(false).unwrap().status, 200);
+    // A body that is not here yet is not waited for.
+    let head = "OPTIONS /api/errors HTTP/1.1\r\norigin: https://app.example\r\ncontent-length: 2\r\n\r\n";
+    connection.write(head.as_bytes()).unwrap();
+    assert_eq!(connection.read_answer(false).unwrap().status, 204);
+    assert!(connection.is_closed());
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn its_table_is_what_help_says() {
 
 #[test]
 fn the_api_is_as_described() {
-    let relay = start_with(&[("RATE_LIMIT", "0")]);
+    let relay = start_with(&[("CORS_ORIGINS", "https://*.example")]);
     check_description(
         "browser-relay.yaml",
         &relay,

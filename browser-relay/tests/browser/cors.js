@@ -30,6 +30,8 @@ const seen = await withBrowser(async (context) => {
     wrongKey: await allowed.evaluate(post, { url: errors, headers: { "X-Monlight-Key": "wrong" }, body: error }),
     wrongBody: await allowed.evaluate(post, { url: errors, headers: withKey, body: "{" }),
     tooLarge: await allowed.evaluate(post, { url: errors, headers: withKey, body: "x".repeat(100000) }),
+    wrongPath: await allowed.evaluate(post, { url: `${relay}/api/browser/nothing`, headers: withKey, body: error }),
+    wrongQuery: await allowed.evaluate(post, { url: `${errors}?release=%zz`, headers: withKey, body: error }),
     strange: await strange.evaluate(post, { url: errors, headers: withKey, body: error }),
     beacon: await allowed.evaluate(
       ({ url, body }) => navigator.sendBeacon(url, new Blob([body], { type: "application/json" })),

@@ -10,6 +10,7 @@ use crate::http::error::{ApiError, Kind};
 use crate::http::head::Head;
 use crate::http::metrics::Refusal;
 use crate::http::request::{Method, Target};
+use crate::http::response::Response;
 use crate::http::router::{self, Access, Found, Route};
 use crate::rate_limit::{RateLimit, RetryAfter};
 
@@ -33,10 +34,20 @@ pub trait Admit: Send + Sync {
 
 /// What the gate says of a request.
 pub struct Verdict {
-    /// Whether it may go on, or the refusal and what that is counted as.
-    pub outcome: Result<Admitted, (ApiError, Refusal)>,
+    /// Whether it may go on.
+    pub outcome: Outcome,
     /// Headers that the answer has in any case, whoever gives it: each line with its `\r\n`.
     pub answer_headers: String,
+}
+
+/// What becomes of a request.
+pub enum Outcome {
+    /// It may go on.
+    Admitted(Admitted),
+    /// This is all there is to say; no worker needs to see it.
+    Answered(Response),
+    /// It may not go on, and is counted as this.
+    Refused(ApiError, Refusal),
 }
 
 /// A request that may go on.
@@ -49,9 +60,12 @@ pub struct Admitted {
     pub notes: Vec<(&'static str, String)>,
 }
 
-impl From<Result<Admitted, (ApiError, Refusal)>> for Verdict {
-    fn from(outcome: Result<Admitted, (ApiError, Refusal)>) -> Self {
-        Self { outcome, answer_headers: String::new() }
+impl From<Result<Admitted, (ApiError, Refusal)>> for Outcome {
+    fn from(result: Result<Admitted, (ApiError, Refusal)>) -> Self {
+        match result {
+            Ok(admitted) => Self::Admitted(admitted),
+            Err((error, refusal)) => Self::Refused(error, refusal),
+        }
     }
 }
 
@@ -92,7 +106,8 @@ impl<C> Gate<C> {
 
 impl<C> Admit for Gate<C> {
     fn admit(&self, head: &Head<'_>, caller: Caller) -> Verdict {
-        self.check(head, caller).map(|body_bytes_max| Admitted { body_bytes_max, notes: Vec::new() }).into()
+        let checked = self.check(head, caller).map(|body_bytes_max| Admitted { body_bytes_max, notes: Vec::new() });
+        Verdict { outcome: checked.into(), answer_headers: String::new() }
     }
 }
 

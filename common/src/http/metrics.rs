@@ -77,7 +77,7 @@ impl Refusal {
 
 /// Counters of one server.
 pub struct HttpMetrics {
-    /// `METHOD path` of each route, then one row for what matched none.
+    /// `METHOD path` of each route, then one row for what matched none or was answered at the gate.
     routes: Vec<(&'static str, &'static str)>,
     requests: Vec<[AtomicU64; STATUSES.len()]>,
     latency: [AtomicU64; LATENCY_EDGES.len() + 1],
@@ -104,13 +104,22 @@ impl HttpMetrics {
 
     /// Counts an answer. `place` is the route's place in the table; none when nothing matched.
     pub fn answered(&self, place: Option<usize>, status: u16, took: Duration) {
-        let row = place.unwrap_or(self.requests.len() - 1);
-        let column = STATUSES.iter().position(|s| *s == status).unwrap_or(STATUSES.len() - 1);
-        self.requests[row][column].fetch_add(1, Ordering::Relaxed);
+        self.count(place, status);
         let micros = took.as_micros() as u64;
         let edge = LATENCY_EDGES.iter().position(|edge| micros <= *edge).unwrap_or(LATENCY_EDGES.len());
         self.latency[edge].fetch_add(1, Ordering::Relaxed);
         self.latency_sum_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Counts an answer of the gate's own, which took no worker's time.
+    pub fn answered_at_gate(&self, status: u16) {
+        self.count(None, status);
+    }
+
+    fn count(&self, place: Option<usize>, status: u16) {
+        let row = place.unwrap_or(self.requests.len() - 1);
+        let column = STATUSES.iter().position(|s| *s == status).unwrap_or(STATUSES.len() - 1);
+        self.requests[row][column].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts something turned away.

@@ -15,8 +15,6 @@ pub enum Method {
     Post,
     /// `DELETE`
     Delete,
-    /// `OPTIONS`
-    Options,
     /// Any other word: never matches a route, so it is a 404 or a 405.
     Other,
 }
@@ -29,7 +27,6 @@ impl Method {
             "HEAD" => Self::Head,
             "POST" => Self::Post,
             "DELETE" => Self::Delete,
-            "OPTIONS" => Self::Options,
             _ => Self::Other,
         }
     }
@@ -41,7 +38,6 @@ impl Method {
             Self::Head => "HEAD",
             Self::Post => "POST",
             Self::Delete => "DELETE",
-            Self::Options => "OPTIONS",
             Self::Other => "OTHER",
         }
     }
@@ -52,7 +48,7 @@ impl Method {
 pub struct Methods(u8);
 
 impl Methods {
-    const ALL: [Method; 5] = [Method::Get, Method::Head, Method::Post, Method::Delete, Method::Options];
+    const ALL: [Method; 4] = [Method::Get, Method::Head, Method::Post, Method::Delete];
 
     /// Adds a method; `HEAD` comes with `GET`.
     pub const fn add(&mut self, method: Method) {

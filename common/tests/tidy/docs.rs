@@ -334,7 +334,11 @@ fn every_route_is_described() {
         problems.extend(
             missing.map(|(method, path)| format!("docs/openapi/{service}.yaml: nothing about {method} {path}")),
         );
-        let unknown = described.iter().filter(|operation| !routes.contains(operation));
+        // A preflight is answered at the gate; it has the path of what it asks about.
+        let is_known = |(method, path): &(String, &str)| {
+            routes.iter().any(|route| route.1 == *path && (route.0 == *method || method == "options"))
+        };
+        let unknown = described.iter().filter(|operation| !is_known(operation));
         problems
             .extend(unknown.map(|(method, path)| format!("docs/openapi/{service}.yaml: {method} {path} is no route")));
     }

@@ -12,9 +12,10 @@ use super::arriving::{Arriving, Body, send_parts};
 use super::local::{Local, read_once};
 use super::memory::SMALL_BYTES;
 use crate::http::error::{ApiError, Kind};
-use crate::http::gate::{Admitted, Caller};
+use crate::http::gate::{Admitted, Caller, Outcome};
 use crate::http::head::{FORWARDED_HEADERS, Framing, HEAD_BYTES_MAX, Head};
-use crate::http::metrics::Refusal;
+use crate::http::metrics::{HttpMetrics, Refusal};
+use crate::http::response::Response;
 
 /// A head is complete this long after its first byte, or after the connection was opened.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
@@ -150,6 +151,8 @@ fn now_millis() -> u64 {
 pub(super) enum End {
     /// The client is done or gone; nothing is left to say.
     Closed,
+    /// The gate has said all there is to say.
+    Answered(Response),
     /// It is told why.
     Refused(ApiError, Refusal),
 }
@@ -187,9 +190,23 @@ pub(super) fn serve(shared: &Shared, connection: &Connection) {
     };
     // A request that was broken off holds its memory no longer.
     client.buffers = Buffers::default();
-    if let End::Refused(error, refusal) = end {
-        shared.metrics.refused(refusal);
-        client.refuse_and_leave(&error);
+    if let Some(response) = last_words(end, &shared.metrics) {
+        client.answer_and_leave(response);
+    }
+}
+
+/// What is still to be said at an end, counted.
+fn last_words(end: End, metrics: &HttpMetrics) -> Option<Response> {
+    match end {
+        End::Closed => None,
+        End::Answered(response) => {
+            metrics.answered_at_gate(response.status);
+            Some(response)
+        }
+        End::Refused(error, refusal) => {
+            metrics.refused(refusal);
+            Some(error.response())
+        }
     }
 }
 
@@ -296,7 +313,7 @@ impl<'c> Client<'c> {
         }
     }
 
-    /// Parses and admits a head and prepares what tiny_http will read. The inner error is a refusal that was answered
+    /// Parses and admits a head and prepares what tiny_http will read. The inner error is a request that was answered
     /// already: whether the connection can stay open after it.
     fn take_head(&mut self, head_bytes: usize) -> Result<Result<Incoming, bool>, End> {
         let Buffers { input, outgoing, .. } = &mut self.buffers;
@@ -309,11 +326,11 @@ impl<'c> Client<'c> {
         let is_head = head.method == "HEAD";
         let verdict = self.shared.admit.admit(&head, Caller { peer, client });
         self.answer_headers = verdict.answer_headers;
-        match verdict.outcome {
-            Ok(Admitted { body_bytes_max, notes }) => {
+        let end = match verdict.outcome {
+            Outcome::Admitted(Admitted { body_bytes_max, notes }) => {
                 forward_head(&head, &notes, outgoing);
                 let Head { framing, keep_alive, expects_continue, is_http10, .. } = head;
-                Ok(Ok(Incoming {
+                return Ok(Ok(Incoming {
                     head_bytes,
                     framing,
                     keep_alive,
@@ -321,25 +338,24 @@ impl<'c> Client<'c> {
                     is_head,
                     is_http10,
                     body_bytes_max,
-                }))
+                }));
             }
-            Err((error, refusal)) => {
-                // Without a body, or with one that is here already, the next request can follow the refusal.
-                let body_bytes = match head.framing {
-                    Framing::Length(length) => usize::try_from(length).ok().filter(|n| *n <= input.len() - head_bytes),
-                    Framing::Chunked => None,
-                };
-                let Some(body_bytes) = body_bytes.filter(|_| head.keep_alive && !head.is_http10) else {
-                    return Err(End::Refused(error, refusal));
-                };
-                self.shared.metrics.refused(refusal);
-                input.drain(..head_bytes + body_bytes);
-                self.connection.set_state(WRITING);
-                let response = error.response().with_lines(&self.answer_headers);
-                (&self.connection.socket).write_all(&response.to_http(is_head, false))?;
-                Ok(Err(true))
-            }
+            Outcome::Answered(response) => End::Answered(response),
+            Outcome::Refused(error, refusal) => End::Refused(error, refusal),
+        };
+        // Without a body, or with one that is here already, the next request can follow the answer.
+        let body_bytes = match head.framing {
+            Framing::Length(length) => usize::try_from(length).ok().filter(|n| *n <= input.len() - head_bytes),
+            Framing::Chunked => None,
+        };
+        let Some(body_bytes) = body_bytes.filter(|_| head.keep_alive && !head.is_http10) else { return Err(end) };
+        input.drain(..head_bytes + body_bytes);
+        self.connection.set_state(WRITING);
+        if let Some(response) = last_words(end, &self.shared.metrics) {
+            let response = response.with_lines(&self.answer_headers);
+            (&self.connection.socket).write_all(&response.to_http(is_head, false))?;
         }
+        Ok(Err(true))
     }
 
     fn send_continue(&mut self, incoming: &Incoming) -> Result<(), End> {
@@ -429,11 +445,11 @@ impl<'c> Client<'c> {
         self.buffers.input.drain(..2 * lines);
     }
 
-    fn refuse_and_leave(&mut self, error: &ApiError) {
+    fn answer_and_leave(&mut self, response: Response) {
         let socket = &self.connection.socket;
         self.connection.set_state(WRITING);
         // The client may be gone; then there is nobody to tell.
-        let response = error.response().with_lines(&self.answer_headers);
+        let response = response.with_lines(&self.answer_headers);
         if (&*socket).write_all(&response.to_http(false, true)).is_err() {
             return;
         }
