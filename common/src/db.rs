@@ -32,10 +32,17 @@ const WRITER_CACHE_KIB: u32 = 2048;
 const READER_CACHE_KIB: u32 = 256;
 /// All that SQLite may hold in this process; beyond it a query fails instead of the process being killed.
 const HEAP_BYTES_MAX: u64 = 12 << 20;
-/// The write-ahead log is copied into the file after so many pages (16 MB): hot pages are then written once, not often.
-const CHECKPOINT_PAGES: u32 = 4096;
-/// What the log's file is cut back to after it was larger.
-const LOG_BYTES_KEPT: u64 = 32 << 20;
+/// The write-ahead log is copied into the file after so many pages (15 MB): hot pages are then written once, not often. With
+/// a batch behind them they are as a rule still fewer than [`LOG_PAGES_KEPT`].
+const CHECKPOINT_PAGES: u32 = 3600;
+/// What the log's file is cut back to after it was longer: the pages that the first 32 KB of its index (`-shm`) know
+/// (<https://sqlite.org/walformat.html>). So it is the log that a full disk has no room for, never more of the index: a write
+/// would fail when its pages are in the log already, and there would be no start without the rest of the index.
+const LOG_PAGES_KEPT: u64 = 4062;
+/// The log's own head, and before each page the page's.
+const LOG_BYTES_KEPT: u64 = 32 + LOG_PAGES_KEPT * (24 + PAGE_BYTES);
+/// SQLite's default, also the original's.
+const PAGE_BYTES: u64 = 4096;
 
 /// Prepared statements kept per connection: all that a service has.
 const STATEMENTS_KEPT: usize = 64;

@@ -127,9 +127,14 @@ pub struct SmallDisk {
 impl SmallDisk {
     /// None where this user may not mount; says so, and fails where it must not be missing.
     pub fn mount() -> Option<Self> {
+        Self::mount_of(4)
+    }
+
+    /// The same of another size.
+    pub fn mount_of(megabytes: u32) -> Option<Self> {
         let folder = TempDir::new();
         let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4m,mode=0755", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m,mode=0755"), "tmpfs"])
             .arg(folder.path())
             .stderr(Stdio::null())
             .status();

@@ -176,6 +176,49 @@ fn a_full_disk() {
     check_integrity(&database);
 }
 
+/// The write-ahead log is a file that is written again from its beginning, so a full disk takes data as long as it has room. Its
+/// index grows with it, and must never be what there is no room for: then writes fail with their data in the log, and the next
+/// start fails.
+#[test]
+fn a_full_disk_with_room_in_the_log() {
+    let Some(disk) = SmallDisk::mount_of(64) else { return };
+    let database = database_in(disk.folder());
+    let variables = [("API_KEY", KEY), ("RATE_LIMIT", "0"), ("DATABASE_PATH", database.to_str().unwrap())];
+    let service = Service::start(&binary(), &variables);
+    let is_copied = || fs::metadata(&database).unwrap().len() > 1 << 20;
+    let large = |client: &Client, number: u32| {
+        let mut report = report("large");
+        report["exception_type"] = format!("Error{number}").into();
+        report["traceback"] = "x".repeat(200_000).into();
+        client.post_json("/api/errors", &report)
+    };
+    let mut numbers = 0..500;
+    while !is_copied() {
+        assert_eq!(large(&service.client(KEY), numbers.next().expect("a checkpoint")).status, 201);
+    }
+    // From its beginning again.
+    assert_eq!(large(&service.client(KEY), numbers.next().unwrap()).status, 201);
+    service.kill();
+
+    let service = Service::start(&binary(), &variables);
+    disk.fill();
+    let refusal = loop {
+        let answer = large(&service.client(KEY), numbers.next().expect("a refusal"));
+        if answer.status != 201 {
+            break answer;
+        }
+    };
+    assert_eq!(refusal.status, 507, "{}", refusal.text());
+    service.kill();
+
+    let service = Service::start(&binary(), &variables);
+    let stored = service.client(KEY).get("/api/errors").json()["total"].as_u64().unwrap();
+    assert_eq!(stored, u64::from(numbers.start) - 1, "all but the refused one");
+    service.kill();
+    disk.empty();
+    check_integrity(&database);
+}
+
 /// Sends different reports, each from a thread of its own; those acknowledged.
 fn send_at_once(client: &Client, name: &str, count: usize) -> Vec<Acknowledged> {
     thread::scope(|scope| {
