@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use common::clock::Clock;
-use common::process;
 use common::service::Core;
 use common::shutdown::Stop;
 use common::timers;
@@ -59,7 +58,6 @@ fn read_originals(reader: &Connection, writer: &Writer, stop: &Stop) -> Result<(
     if count > 0 {
         log::info!("{count} source maps of the original read");
     }
-    process::give_memory_back();
     Ok(())
 }
 

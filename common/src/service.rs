@@ -8,7 +8,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -30,6 +30,10 @@ use crate::shutdown::{self, Stop};
 use crate::ui::Interface;
 use crate::writer::{Writer, WriterThreads};
 use crate::{process, timers};
+
+/// How often free memory goes back to the system: a crowd that has left leaves several megabytes of it, in pieces, and
+/// every further one more.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(30);
 
 /// What all threads of a service share, whichever service it is.
 pub struct Core {
@@ -119,7 +123,9 @@ impl Service {
         log::info!("{} {} listens on {}", self.program.name, self.program.version, server.address()?);
         process::give_memory_back();
         process::give_code_back();
-        core.stop.wait();
+        while !core.stop.wait_timeout(GIVE_BACK_EVERY) {
+            process::give_memory_back();
+        }
         log::info!("stopping");
         at_stop();
         server.stop(|| core.database.end_queries());

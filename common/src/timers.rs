@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::clock::{Clock, Timestamp};
+use crate::db;
 use crate::prometheus::Page;
 use crate::shutdown::Stop;
 use crate::writer::{WriteError, Writer};
-use crate::{db, process};
 
 /// Background work calls SQLite and little else.
 const STACK_BYTES: usize = 512 << 10;
@@ -77,11 +77,9 @@ pub fn in_slices(
     }
 }
 
-/// After much was deleted: gives free pages back to the file system, and free memory to the kernel.
+/// After much was deleted: gives free pages back to the file system.
 pub fn give_space_back(writer: &Writer, stop: &Stop) -> Result<(), WriteError> {
-    in_slices(writer, stop, |tx| db::give_back_pages(tx, PAGES).map(|left| left as usize))?;
-    process::give_memory_back();
-    Ok(())
+    in_slices(writer, stop, |tx| db::give_back_pages(tx, PAGES).map(|left| left as usize)).map(drop)
 }
 
 /// Appends how often repeated work failed.

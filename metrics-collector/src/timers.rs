@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::clock::Timestamp;
 use common::service::Core;
 use common::writer::WriteError;
-use common::{cli, process, timers};
+use common::{cli, timers};
 
 use crate::aggregator::{Aggregator, Failure};
 use crate::context::Shared;
@@ -72,7 +72,6 @@ fn clean_up(core: &Core, figures: &Figures, cutoffs: Cutoffs, now: Timestamp) ->
     let deleted = points + minutes + hours + keys;
     if deleted > 0 {
         log::debug!("retention: {deleted} rows deleted");
-        process::give_memory_back();
     }
     Ok(())
 }
