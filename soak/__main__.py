@@ -10,13 +10,14 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from . import answers, books, clock, report
 from .faults import Faults
 from .load import Load
 from .people import People
-from .stack import Stack
+from .stack import GoneError, Stack
 from .verdict import Verdict
 from .watch import Watch
 
@@ -37,11 +38,17 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="monlight-soak-") as name,
         Stack(arguments.bin_dir, Path(name), verdict) as stack,
     ):
+        begun = time.monotonic()
         try:
             text = _run(stack, arguments.seconds, seed, verdict)
-        except BaseException:
-            verdict.violation("the run broke off")
-            raise
+        except BaseException as failure:
+            gone = stack.gone()
+            if not gone or isinstance(failure, KeyboardInterrupt):
+                verdict.violation("the run broke off")
+                raise
+            if not verdict.violations:
+                verdict.violation(str(failure))
+            text = report.render_gone(gone, time.monotonic() - begun, verdict)
         finally:
             if verdict.violations:
                 _keep(Path(name), arguments.keep)
@@ -69,6 +76,9 @@ def _run(stack: Stack, seconds: int, seed: str, verdict: Verdict) -> str:
     _wait(seconds * (1 - PART_WITH_KILLS), verdict)
     faults.stop()
     people.stop()
+    if gone := stack.gone():
+        load.give_up()
+        raise GoneError(", ".join(gone))
     load.stop()
     answers.check(stack, load, verdict)
     stack.hang_up()
@@ -76,11 +86,12 @@ def _run(stack: Stack, seconds: int, seed: str, verdict: Verdict) -> str:
     for service in stack:
         service.terminate()
         books.check_log(service, verdict)
+    are_sound = {service.name: books.check_integrity(service, verdict) for service in stack}
     balances = books.check(stack, load, verdict)
     for name, use in uses.items():
         for problem in use.problems():
             verdict.violation(f"{name}: {problem}")
-    return report.render(stack, balances, uses, faults.counts, people.answers, verdict)
+    return report.render(stack, balances, are_sound, uses, faults.counts, people.answers, verdict)
 
 
 def _wait(seconds: float, verdict: Verdict) -> None:
@@ -93,8 +104,14 @@ def _wait(seconds: float, verdict: Verdict) -> None:
 def _keep(folder: Path, keep: Path) -> None:
     """The disks in memory go with this process."""
     shutil.rmtree(keep, ignore_errors=True)
-    shutil.copytree(folder, keep, ignore=shutil.ignore_patterns("*.sock"))
+    shutil.copytree(folder, keep, ignore=shutil.ignore_patterns("*.sock"), copy_function=_copy)
     _say(f"databases and logs are in {keep}")
+
+
+def _copy(source: str, target: str) -> None:
+    # After a run that broke off there may still be those who write and rotate.
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
 
 
 def _say(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import httpx
@@ -55,9 +56,15 @@ class Questions:
         self._urls = {service.name: service.url for service in stack}
 
     def ask(self, service: str, path: str, **parameters: str | int) -> httpx.Response:
-        answer = self._http.get(f"{self._urls[service]}{path}", params=parameters)
-        answer.raise_for_status()
-        return answer
+        """Until it has a moment: 503 says that it has none."""
+
+        def answer() -> httpx.Response | None:
+            with suppress(httpx.TransportError):
+                answer = self._http.get(f"{self._urls[service]}{path}", params=parameters)
+                return None if answer.status_code == 503 else answer
+            return None
+
+        return wait_for(f"{service} to answer {path}", answer).raise_for_status()
 
     def figure(self, service: str, name: str) -> float:
         """Of what a service says of itself."""

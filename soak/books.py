@@ -25,9 +25,7 @@ OCCURRENCES_MAX = 5
 
 
 def check(stack: Stack, load: Load, verdict: Verdict) -> list[Balance]:
-    """Every database sound, every acknowledged event there once."""
-    for service in stack:
-        _check_integrity(service.database, service.name, verdict)
+    """Every acknowledged event there once."""
     balances = []
     with closing(_open(stack.services["error-tracker"].database)) as tracker:
         balances += _compare(_errors(tracker), load.errors())
@@ -51,6 +49,17 @@ def check(stack: Stack, load: Load, verdict: Verdict) -> list[Balance]:
     return balances
 
 
+def check_integrity(service: Service, verdict: Verdict) -> bool:
+    """Of a stopped service: whether its database is sound."""
+    is_sound = True
+    with closing(_open(service.database)) as database:
+        for pragma in ("integrity_check(5)", "foreign_key_check"):
+            if rows := [row for row in database.execute(f"PRAGMA {pragma}") if row != ("ok",)]:
+                verdict.violation(f"{service.name}: {pragma} says {rows[:5]}")
+                is_sound = False
+    return is_sound
+
+
 def check_log(service: Service, verdict: Verdict) -> None:
     """Of a stopped service: that nothing in it was a mistake of ours."""
     for line in service.log.read_text(errors="replace").splitlines():
@@ -60,13 +69,6 @@ def check_log(service: Service, verdict: Verdict) -> None:
 
 def _open(path: Path) -> apsw.Connection:
     return apsw.Connection(str(path))
-
-
-def _check_integrity(path: Path, name: str, verdict: Verdict) -> None:
-    with closing(_open(path)) as database:
-        for pragma in ("integrity_check(5)", "foreign_key_check"):
-            if rows := [row for row in database.execute(f"PRAGMA {pragma}") if row != ("ok",)]:
-                verdict.violation(f"{name}: {pragma} says {rows[:5]}")
 
 
 def _compare(stored: Counter[str], ledgers: Iterable[Ledger]) -> list[Balance]:

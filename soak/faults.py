@@ -11,7 +11,7 @@ from functools import partial
 from typing import ClassVar
 
 from . import clock
-from .stack import KEY, PROXY_PORTS, Service, Stack
+from .stack import KEY, PROXY_PORTS, GoneError, Service, Stack
 from .verdict import Verdict
 
 # Between two faults of a lane, and how long one lasts; seconds.
@@ -38,6 +38,8 @@ class Faults:
         self._verdict = verdict
         self._is_over = threading.Event()
         self._ends_processes = True
+        # Services that nobody has crowded since.
+        self._uncrowded: set[str] = set()
         lanes: list[tuple[str, Callable[[random.Random], None]]] = []
         for service in stack:
             lanes.append((f"process of {service.name}", partial(self._process_fault, service)))
@@ -54,7 +56,9 @@ class Faults:
             thread.start()
 
     def spare_processes(self) -> None:
-        """From now on none is ended, so that what each holds can be watched for long."""
+        """From now on none is ended, so that what each holds can be watched for long. Each has a crowd first: what that
+        leaves behind, such as the stacks of its threads, is then there from the beginning."""
+        self._uncrowded = {service.name for service in self._stack}
         self._ends_processes = False
 
     def stop(self) -> None:
@@ -68,6 +72,9 @@ class Faults:
         while not self._is_over.wait(chance.uniform(*gap)):
             try:
                 fault(chance)
+            except GoneError as gone:
+                self._verdict.violation(str(gone))
+                return
             except Exception as failure:
                 self._verdict.violation(f"{name}: {type(failure).__name__}: {failure}")
                 return
@@ -83,7 +90,9 @@ class Faults:
             faults = [self._pause]
         fault = chance.choice(faults)
         with service.life:
-            fault(chance, service)
+            # If it is not there, it has ended by itself, and that was told.
+            if service.process is not None:
+                fault(chance, service)
 
     def _kill(self, chance: random.Random, service: Service) -> None:
         self.counts["kill -9"] += 1
@@ -108,6 +117,10 @@ class Faults:
     # To what is around it.
 
     def _fault_around(self, service: Service, chance: random.Random) -> None:
+        if service.name in self._uncrowded:
+            self._uncrowded.discard(service.name)
+            self._slow_clients(chance, service, SLOW_CLIENTS_MAX)
+            return
         faults = [self._fill_disk, self._drop_connections, self._lose_answers, self._slow_clients]
         chance.choice(faults)(chance, service)
 
@@ -132,9 +145,9 @@ class Faults:
         finally:
             proxy.loses_answers = False
 
-    def _slow_clients(self, chance: random.Random, service: Service) -> None:
+    def _slow_clients(self, chance: random.Random, service: Service, count: int | None = None) -> None:
         self.counts["slow clients"] += 1
-        clients = [SlowClient(service.name, chance) for _ in range(chance.randint(1, SLOW_CLIENTS_MAX))]
+        clients = [SlowClient(service.name, chance) for _ in range(count or chance.randint(1, SLOW_CLIENTS_MAX))]
         try:
             for _ in range(int(chance.uniform(*LASTS) / DRIP_SECONDS)):
                 if self._is_over.wait(DRIP_SECONDS):

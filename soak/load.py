@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Sequence
 
 from .applications import PlainErrors, PlainMetrics, SdkErrors, SdkMetrics
 from .browsers import Browser, PageErrors, PageMetrics, SourceMaps
 from .containers import ROTATIONS, Program
 from .ledger import Ledger
-from .sender import Sender
+from .sender import SETTLE_SECONDS_MAX, Sender
 from .stack import Stack
 from .verdict import Verdict
 
@@ -42,10 +44,18 @@ class Load:
 
     def stop(self) -> None:
         """Returns when everything that was sent has arrived or was given up."""
+        self._stop(self.senders)
+
+    def give_up(self) -> None:
+        """Nothing can arrive any more. Returns when no log is written to."""
+        self._stop(self.programs)
+
+    def _stop(self, awaited: Sequence[Sender]) -> None:
         for sender in self.senders:
             sender.stop()
-        for sender in self.senders:
-            sender.join()
+        deadline = time.monotonic() + SETTLE_SECONDS_MAX
+        for sender in awaited:
+            sender.join(deadline)
 
     def errors(self) -> list[Ledger]:
         return [sender.ledger for sender in self._errors]

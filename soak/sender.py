@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+import time
 from abc import ABC, abstractmethod
 
 import httpx
@@ -43,9 +44,9 @@ class Sender(ABC):
         """Sends nothing new; what it sent may be on its way."""
         self.is_over.set()
 
-    def join(self) -> None:
+    def join(self, deadline: float) -> None:
         """Until all it sent has arrived or was given up."""
-        self._thread.join(SETTLE_SECONDS_MAX)
+        self._thread.join(max(0.0, deadline - time.monotonic()))
         if self._thread.is_alive():
             self.verdict.violation(f"{self.ledger.what}: not delivered after {SETTLE_SECONDS_MAX:.0f} s")
 

@@ -26,12 +26,18 @@ RAW_HOURS = 48
 ROLLUP_SECONDS = 5
 # Docker waits as long before it kills.
 STOP_SECONDS_MAX = 10.0
+# Of the log of one that does not start.
+LAST_LINES = 3
 # The namespace of the network is ours, so these are free.
 PORTS = {"error-tracker": 5010, "log-viewer": 5011, "metrics-collector": 5012, "browser-relay": 5013}
 # As each has them by default.
 WORKERS = {"error-tracker": 4, "log-viewer": 4, "metrics-collector": 4, "browser-relay": 16}
 # What clients talk to.
 PROXY_PORTS = {name: port + 1000 for name, port in PORTS.items()}
+
+
+class GoneError(Exception):
+    """A service that does not run though it should: without it nothing can be settled."""
 
 
 class Service:
@@ -66,14 +72,21 @@ class Service:
     def start(self) -> None:
         """Returns when it answers."""
         process = self._spawn()
-        wait_for(f"{self.name} to answer", lambda: self._is_up(process))
+        try:
+            wait_for(f"{self.name} to answer", lambda: self._is_up(process))
+        except TimeoutError as failure:
+            process.kill()
+            process.wait()
+            raise GoneError(f"{self.name} did not start: {failure}; it said {self._last_words()}") from failure
         self.process = process
 
     def kill(self) -> None:
         """As a crash of it, or the kernel for want of memory."""
-        self._running().kill()
-        self._running().wait()
+        process = self._running()
         self.process = None
+        process.kill()
+        if (code := process.wait()) != -signal.SIGKILL:
+            self._ended_by_itself(code)
 
     def terminate(self) -> None:
         """As `docker stop`."""
@@ -109,7 +122,11 @@ class Service:
         process = self.process
         if process is not None and (code := process.poll()) is not None and self.process is process:
             self.process = None
-            self._verdict.violation(f"{self.name} ended by itself with {code}; see its log")
+            self._ended_by_itself(code)
+
+    def is_gone(self) -> bool:
+        """Whether it does not run. Asked while nothing is done to it."""
+        return self.process is None or self.process.poll() is not None
 
     def pid(self) -> int | None:
         process = self.process
@@ -134,12 +151,18 @@ class Service:
         return process
 
     def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
-        if process.poll() is not None:
-            raise RuntimeError(f"{self.name} did not start: {self.log.read_text()[-500:]}")
+        if (code := process.poll()) is not None:
+            raise GoneError(f"{self.name} did not start, it ended with {code}; it said {self._last_words()}")
         # A full disk is told by `/health` as well, but then it is up.
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/health", timeout=1).status_code in (200, 503)
         return False
+
+    def _ended_by_itself(self, code: int) -> None:
+        self._verdict.violation(f"{self.name} ended by itself with {code}; it said {self._last_words()}")
+
+    def _last_words(self) -> str:
+        return " | ".join(self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]) or "nothing"
 
 
 class Stack:
@@ -192,6 +215,10 @@ class Stack:
     def start(self) -> None:
         for service in self:
             service.start()
+
+    def gone(self) -> list[str]:
+        """Those that were started and do not run. Asked when nothing is done to them any more."""
+        return [service.name for service in self if service.starts and service.is_gone()]
 
     def hang_up(self) -> None:
         """Nobody is connected any more."""

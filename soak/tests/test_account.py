@@ -43,7 +43,7 @@ class Run:
             load = Load(stack, "1", verdict)
             stack.start()
             load.start()
-            wait_for("some of everything", lambda: all(sender.number > 1 for sender in load.senders), 30)
+            wait_for("some of everything", lambda: all(sender.number > 1 for sender in load.senders))
             load.stop()
             answers.check(stack, load, verdict)
             for service in stack:
@@ -57,6 +57,8 @@ class Run:
 
     def check(self) -> list[str]:
         verdict = Verdict()
+        for service in self.stack:
+            books.check_integrity(service, verdict)
         books.check(self.stack, self.load, verdict)
         return verdict.violations
 

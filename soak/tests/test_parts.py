@@ -17,7 +17,7 @@ from soak.clock import Clock, unavailable
 from soak.disk import Disk
 from soak.docker_log import PIECE_BYTES, Container, Rotation
 from soak.proxy import Network
-from soak.watch import Use
+from soak.watch import WARM_SECONDS, Use, halves
 
 HOUR = 3600
 
@@ -103,7 +103,8 @@ def _read(file: Path) -> bytes:
         (Use(30 << 10, (9000, 9000), (20, 30), 30, 90), None),
         (Use(30 << 10, None, (20, 30), 30, 90), None),
         (Use((30 << 10) + 1, (9000, 9000), (20, 30), 30, 90), "its memory came to 30.0 MB"),
-        (Use(30 << 10, (9000, 14000), (20, 30), 30, 90), "its memory grew from 9000 to 14000 KB"),
+        (Use(30 << 10, (9000, 9000 + 2048), (20, 30), 30, 90), None),
+        (Use(30 << 10, (9000, 9000 + 2049), (20, 30), 30, 90), "its memory grew from 9000 to 11049 KB"),
         (Use(30 << 10, (9000, 9000), (20, 31), 30, 90), "it holds 31 descriptors with nobody connected"),
     ],
 )
@@ -111,3 +112,17 @@ def test_what_a_service_may_use(use: Use, problem: str | None) -> None:
     found = use.problems()
     assert len(found) == (problem is not None)
     assert all(line.startswith(problem) for line in found if problem)
+
+
+@pytest.mark.parametrize(
+    ("seen", "medians"),
+    [
+        # Filling caches, then flat but for a crowd.
+        ([*range(WARM_SECONDS), *[9000] * 30, *[15000] * 20, *[9000] * 50], (9000, 9000)),
+        # A leak.
+        ([0] * WARM_SECONDS + list(range(0, 10000, 10)), (2495, 7495)),
+        ([9000] * (WARM_SECONDS + 59), None),
+    ],
+)
+def test_what_a_leak_looks_like(seen: list[int], medians: tuple[float, float] | None) -> None:
+    assert halves(seen) == medians
