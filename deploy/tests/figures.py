@@ -3,7 +3,7 @@
 import json
 import time
 
-from load import EVENTS_PER_TURN, Gaps, Load
+from load import EVENTS_PER_TURN, Gaps, Load, Speaker
 from sandbox import Sandbox
 from stack import DEPLOY, SERVICES, Meter, docker, keeping_images, run, test_stack, wait_for
 
@@ -45,11 +45,13 @@ def upgrade():
         with keeping_images(), sandbox.stack() as stack:
             for service in SERVICES:
                 sandbox.put(service, version=b"the next one")
-            with Load(EVENTS_PER_SECOND) as load, Gaps(stack.ports) as gaps:
-                wait_for("some events", lambda: load.turns > EVENTS_PER_SECOND / EVENTS_PER_TURN)
-                for option in ("--no-pull", "--rollback"):
-                    done = stack.script("upgrade.sh", option)
-                    assert done.returncode == 0, done.stderr
+            with Speaker(sandbox.stand_in()) as speaker:
+                with Load(EVENTS_PER_SECOND) as load, Gaps(stack.ports) as gaps:
+                    wait_for("some events", lambda: load.turns > EVENTS_PER_SECOND / EVENTS_PER_TURN)
+                    for option in ("--no-pull", "--rollback"):
+                        done = stack.script("upgrade.sh", option)
+                        assert done.returncode == 0, done.stderr
+                said, lines = speaker.finish()
             stored = load.stored()
     finally:
         sandbox.close()
@@ -57,6 +59,8 @@ def upgrade():
     sent = EVENTS_PER_TURN * load.turns
     what = f"upgrade of all four and back, under {sent / load.seconds:.0f} events/s"
     show(what, "0 lost", f"{off:.0f} lost or doubled of {sent}", off == 0)
+    missing, doubled = said - len(set(lines)), len(lines) - len(set(lines))
+    show("lines of a container's log meanwhile", "0 lost", f"{missing + doubled} lost or doubled of {said}", missing == doubled == 0)
     longest = ", ".join(f"{service} {gaps.longest[port]:.1f} s" for service, port in zip(SERVICES, stack.ports))
     show("longest without an answer of /health meanwhile", "-", longest, True)
 

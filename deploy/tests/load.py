@@ -1,5 +1,6 @@
 """Events at a steady rate through every door of a stack, and what the services know of them afterwards."""
 
+import json
 import logging
 import sys
 import threading
@@ -7,13 +8,13 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from stack import KEYS, ROOT, is_healthy, request, wait_for
+from stack import KEYS, ROOT, docker, is_healthy, request, run, wait_for
 
 sys.path.insert(0, str(ROOT / "clients" / "python" / "src"))
 
 from monlight import ErrorClient, MetricsClient  # noqa: E402
 
-TRACKER, COLLECTOR, RELAY = "http://localhost:5010", "http://localhost:5012", "http://localhost:5013"
+TRACKER, VIEWER, COLLECTOR, RELAY = (f"http://localhost:{port}" for port in range(5010, 5014))
 # An error, an increment and a measurement through the Python client, an error and a measurement of a browser through the relay.
 EVENTS_PER_TURN = 5
 # Browsers that send at the same time.
@@ -115,6 +116,40 @@ def count_of_errors(project):
 def total(question):
     answer = request("GET", f"{COLLECTOR}/api/metrics?period=1h&{question}", headers={"X-API-Key": KEYS["METRICS_COLLECTOR_API_KEY"]})
     return sum(row["value"] for row in answer.json()["data"])
+
+
+class Speaker:
+    """A container that says numbered lines while this is entered; its log is rotated every few seconds."""
+
+    ROTATION = ["--log-opt=max-size=50k", "--log-opt=max-file=10"]
+
+    def __init__(self, stand_in):
+        self.command = [f"--volume={stand_in}:/stand_in:ro", "--entrypoint=/stand_in", "monlight/error-tracker", "speak"]
+        self.name = f"speaker-{uuid.uuid4().hex[:8]}"
+
+    def __enter__(self):
+        docker("run", "--detach", f"--name={self.name}", *self.ROTATION, *self.command)
+        return self
+
+    def __exit__(self, *_):
+        docker("rm", "--force", self.name)
+
+    def finish(self):
+        """Ends it: how many lines it said, and the numbers of those that log-viewer has then."""
+        docker("stop", self.name)
+        # The last one of each stream.
+        said = run("docker", "logs", "--tail=2", self.name)
+        last = {number_of(line) for line in (said.stdout + said.stderr).splitlines()}
+        wait_for("the last lines", lambda: last <= set(self.stored()), pause=0.2)
+        return max(last), self.stored()
+
+    def stored(self):
+        answer = request("GET", f"{VIEWER}/api/logs/export?container={self.name}", headers={"X-API-Key": KEYS["LOG_VIEWER_API_KEY"]})
+        return sorted(number_of(json.loads(entry)["message"]) for entry in answer.text.splitlines())
+
+
+def number_of(line):
+    return int(line.removeprefix("line "))
 
 
 class Gaps:

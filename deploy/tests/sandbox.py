@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from stack import DEPLOY, FOLDERS, KEYS, SERVICES, USER, Stack, docker, run
+from stack import DEPLOY, FOLDERS, KEYS, SERVICES, USER, Stack, docker, engine_logs, run
 
 # Nothing of the tests is limited, and no look at the health waits long.
 OVERRIDE = "services:\n" + "".join(f'  {service}: {{environment: {{RATE_LIMIT: "0"}}}}\n' for service in SERVICES)
@@ -88,7 +88,8 @@ class Sandbox:
 
     def stack(self, **environment):
         files = f"{self.deploy}/docker-compose.monitoring.yml:{self.deploy}/override.yml"
-        return SandboxStack(self, {**KEYS, "MONLIGHT_TARGET": "prebuilt", "COMPOSE_FILE": files, "COMPOSE_PROJECT_NAME": "monlight_sandbox", **environment})
+        ours = {"MONLIGHT_TARGET": "prebuilt", "COMPOSE_FILE": files, "COMPOSE_PROJECT_NAME": "monlight_sandbox", "DOCKER_LOGS": engine_logs()}
+        return SandboxStack(self, {**KEYS, **ours, **environment})
 
 
 class SandboxStack(Stack):
@@ -96,11 +97,12 @@ class SandboxStack(Stack):
 
     def __init__(self, sandbox, environment):
         super().__init__(sandbox.deploy / "docker-compose.monitoring.yml", range(5010, 5014), environment)
+        self.project = environment["COMPOSE_PROJECT_NAME"]
         self.sandbox = sandbox
 
     def compose(self, *args, check=True):
         files = [word for file in self.environment["COMPOSE_FILE"].split(":") for word in ("--file", file)]
-        return run(*self.program, "--project-name", self.environment["COMPOSE_PROJECT_NAME"], *files, *args, env=self.environment, check=check)
+        return run(*self.program, "--project-name", self.project, *files, *args, env=self.environment, check=check)
 
     def up(self):
         self.compose("build", "--quiet")

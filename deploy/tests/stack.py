@@ -48,6 +48,11 @@ def docker(*args, **options):
     return run("docker", *args, **options).stdout.strip()
 
 
+def engine_logs():
+    """What /var/lib/docker/containers is to an engine of a machine: DOCKER_LOGS."""
+    return str(Path(os.environ["DOCKER_HOST"].removeprefix("unix://")).parent / "data" / "containers")
+
+
 def wait_for(what, condition, pause=0.02):
     """Waits until `condition()` gives something true, and returns it; asks again after `pause` seconds."""
     deadline = time.monotonic() + PATIENCE
@@ -114,7 +119,10 @@ class Stack:
         wait_for("all services to answer", lambda: all(is_healthy(port) for port in self.ports))
 
     def container(self, service):
-        return Container(self.compose("ps", "--quiet", service).stdout.strip())
+        # docker-compose takes the better part of a second to say so.
+        labels = {"project": self.project, "service": service, "oneoff": "False"}
+        filters = [f"--filter=label=com.docker.compose.{name}={value}" for name, value in labels.items()]
+        return Container(docker("ps", "--all", "--quiet", "--no-trunc", *filters))
 
     def containers(self):
         return {service: self.container(service) for service in SERVICES}

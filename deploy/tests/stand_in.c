@@ -1,11 +1,11 @@
 // A program in place of a service, for what no real version does on purpose: statically linked, it takes /app/SERVICE's place in
-// an image. What it does is in the file /app/script, one word after another:
+// an image. What it does is in its arguments, or else in the file /app/script, one word after another:
 //
 //   migrate  keeps /app/data/errors.db as errors.db.before-schema-99, as our services do, and puts /app/next.db in its place;
 //            once, however often it is started
 //   crash    ends with 1
 //   silent   listens nowhere until it is stopped
-//   speak    prints lines that are numbered, twenty a second, until it is stopped
+//   speak    prints lines that are numbered, a hundred a second, on both streams in turn, until it is stopped
 //   serve    answers everything with 200 until it is stopped
 #include <arpa/inet.h>
 #include <signal.h>
@@ -62,31 +62,48 @@ static void serve(void) {
     }
 }
 
-int main(void) {
+static void migrate(void) {
+    if (are_equal("/app/data/errors.db", "/app/next.db")) return;
+    copy("/app/data/errors.db", "/app/data/errors.db.before-schema-99");
+    copy("/app/next.db", "/app/data/errors.db");
+}
+
+static void speak(void) {
+    for (long line = 1;; line++) {
+        FILE *stream = line % 2 ? stdout : stderr;
+        fprintf(stream, "line %ld\n", line);
+        fflush(stream);
+        usleep(10000);
+    }
+}
+
+static void act(const char *word) {
+    if (!strcmp(word, "migrate")) {
+        migrate();
+    } else if (!strcmp(word, "crash")) {
+        fprintf(stderr, "broken on purpose\n");
+        exit(1);
+    } else if (!strcmp(word, "silent")) {
+        for (;;) pause();
+    } else if (!strcmp(word, "speak")) {
+        speak();
+    } else if (!strcmp(word, "serve")) {
+        serve();
+    } else {
+        fprintf(stderr, "unknown: %s\n", word);
+        exit(1);
+    }
+}
+
+int main(int count, char **words) {
     // The first process of a container has no actions of its own for signals.
     signal(SIGTERM, stop);
     signal(SIGPIPE, SIG_IGN);
-    FILE *script = file("/app/script", "r");
-    for (char word[16]; fscanf(script, "%15s", word) == 1;) {
-        if (!strcmp(word, "migrate")) {
-            if (are_equal("/app/data/errors.db", "/app/next.db")) continue;
-            copy("/app/data/errors.db", "/app/data/errors.db.before-schema-99");
-            copy("/app/next.db", "/app/data/errors.db");
-        } else if (!strcmp(word, "crash")) {
-            fprintf(stderr, "broken on purpose\n");
-            return 1;
-        } else if (!strcmp(word, "silent")) {
-            for (;;) pause();
-        } else if (!strcmp(word, "speak")) {
-            for (long line = 1;; line++) {
-                printf("line %ld\n", line);
-                fflush(stdout);
-                usleep(50000);
-            }
-        } else if (!strcmp(word, "serve")) {
-            serve();
-        }
+    for (int i = 1; i < count; i++) act(words[i]);
+    if (count == 1) {
+        FILE *script = file("/app/script", "r");
+        for (char word[16]; fscanf(script, "%15s", word) == 1;) act(word);
     }
-    fprintf(stderr, "nothing left to do in /app/script\n");
+    fprintf(stderr, "nothing left to do\n");
     return 1;
 }

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from stack import DEPLOY, KEYS, PATIENCE, ROOT, Stack, docker, request, run, wait_for
+from stack import DEPLOY, KEYS, PATIENCE, ROOT, Stack, docker, engine_logs, request, run, wait_for
 
 HOST = "http://localhost"
 USER = {"Authorization": "Basic " + base64.b64encode(b"alice:secret").decode()}
@@ -67,8 +67,7 @@ def example():
 class BehindNginx(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        logs = Path(os.environ["DOCKER_HOST"].removeprefix("unix://")).parent / "data" / "containers"
-        settings = {**KEYS, **BEHIND_PROXY, "DOCKER_LOGS": str(logs)}
+        settings = {**KEYS, **BEHIND_PROXY, "DOCKER_LOGS": engine_logs()}
         for service in ["error-tracker", "log-viewer", "metrics-collector", "browser-relay"]:
             docker("tag", f"monlight/{service}:latest", f"ghcr.io/mattmezza/monlight/{service}:latest")
         cls.stack = cls.enterClassContext(Stack(ROOT / "docker-compose.yml", range(5010, 5014), settings))

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import unittest
 
-from load import Gaps, Load
+from load import Gaps, Load, Speaker
 from sandbox import Sandbox, image
 from stack import KEYS, ROOT, SERVICES, USER, docker, is_healthy, keeping_images, request, run, wait_for
 
@@ -60,7 +60,7 @@ class Upgrades(unittest.TestCase):
         before = self.running()
         self.put_new(*SERVICES)
         self.sandbox.push("a new version")
-        with Load(EVENTS_PER_SECOND) as load:
+        with self.speaker() as speaker, Load(EVENTS_PER_SECOND) as load:
             wait_for("some events", lambda: load.turns > 20)
             for name, args in [("upgrade", []), ("rollback", ["--rollback"])]:
                 with Gaps(PORTS.values()) as gaps:
@@ -70,7 +70,8 @@ class Upgrades(unittest.TestCase):
                 self.assertEqual(len(re.findall(r"(?m)^[a-z-]+: runs ", done.stdout)), len(SERVICES), done.stdout)
                 if name == "upgrade":
                     self.check_upgraded(before)
-        self.assertEqual(self.running(), before)
+            self.assertEqual(self.running(), before)
+            self.assert_all_read(speaker)
         self.assert_all_stored(load)
 
     def check_upgraded(self, before):
@@ -86,7 +87,7 @@ class Upgrades(unittest.TestCase):
         return self.sandbox.deploy / "backups"
 
     def test_a_kill_of_all_at_once_loses_and_doubles_nothing(self):
-        with Load(EVENTS_PER_SECOND) as load:
+        with self.speaker() as speaker, Load(EVENTS_PER_SECOND) as load:
             wait_for("some events", lambda: load.turns > 40)
             # As the kernel does for memory, or a power cut for the machine; `docker kill` would keep them from coming back.
             for container in self.stack.containers().values():
@@ -94,7 +95,16 @@ class Upgrades(unittest.TestCase):
             wait_for("all to be back", lambda: all(map(is_healthy, PORTS.values())))
             turns = load.turns
             wait_for("some more events", lambda: load.turns > turns + 20)
+            self.assert_all_read(speaker)
         self.assert_all_stored(load)
+
+    def speaker(self):
+        return Speaker(self.sandbox.stand_in())
+
+    def assert_all_read(self, speaker):
+        said, stored = speaker.finish()
+        print(f"{said} lines said, {len(stored)} stored")
+        self.assertEqual(stored, list(range(1, said + 1)))
 
     def assert_all_stored(self, load):
         stored = load.stored()
