@@ -119,7 +119,9 @@ class Faults:
     def _fault_around(self, service: Service, chance: random.Random) -> None:
         if service.name in self._uncrowded:
             self._uncrowded.discard(service.name)
-            self._slow_clients(chance, service, SLOW_CLIENTS_MAX)
+            # Not while it is stopped: then they would not come in.
+            with service.life:
+                self._slow_clients(chance, service, SLOW_CLIENTS_MAX)
             return
         faults = [self._fill_disk, self._drop_connections, self._lose_answers, self._slow_clients]
         chance.choice(faults)(chance, service)

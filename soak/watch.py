@@ -15,11 +15,12 @@ from .waiting import wait_for
 INTERVAL_SECONDS = 1.0
 # The limit of a container.
 PEAK_KB_MAX = 30 * 1024
-# Whether memory is flat is asked of the last process of each service, from so long after its start, when its caches are
-# warm and a crowd has been there (faults.py): its own memory, without its program's file. The median of the second half
-# of this time may be so much over that of the first. Less is what the load does by chance; a run of an hour finds a
-# leak of 9 MB an hour.
-WARM_SECONDS = 60
+# Whether memory is flat is asked of the last process of each service, from so long after its start: its own memory,
+# without its program's file. By then a crowd has been there (faults.py), SQLite has filled its page caches, and each
+# thread keeps pieces of all sizes that it needs (up to 0.2 MB of them, in glibc). The median of the second half of this
+# time may be so much over that of the first. Less is what the load does by chance; a run of an hour finds a leak of
+# 9 MB an hour.
+WARM_SECONDS = 150
 LOOKS_MIN = 60
 GROWTH_KB_MAX = 2 * 1024
 # When nobody is connected any more, these may have come since the first start: the database of each worker, which opens
