@@ -555,7 +555,7 @@ mod tests {
         let alerter = fixture.spawn(&sink, &["ada@example.com"], &[0, 10]);
         fixture.wait_for_states(&["failed", "failed"]);
         assert_eq!(alerter.handle().figures().failed.load(Ordering::Relaxed), 2);
-        assert_eq!(sink.events("session").len(), 4);
+        sink.wait_for_sessions(4);
         fixture.end(alerter);
     }
 
@@ -567,7 +567,7 @@ mod tests {
         // Somebody has it, so it was sent; the error stays beside it.
         fixture.wait_for_states(&["sent"]);
         assert_eq!(sink.messages().len(), 1);
-        assert_eq!(sink.events("session").len(), 3);
+        sink.wait_for_sessions(3);
         fixture.end(alerter);
     }
 
@@ -594,7 +594,7 @@ mod tests {
         handle.wake();
         wait_for("the test", || (handle.figures().attempts.load(Ordering::Relaxed) == 2).then_some(()));
         fixture.wait_for_states(&["pending"; 4]);
-        assert_eq!(sink.events("session").len(), 2);
+        sink.wait_for_sessions(2);
         fixture.end(alerter);
     }
 
@@ -625,7 +625,7 @@ mod tests {
         let (fixture, sink) = (Fixture::new(), Sink::start(&["--hang"]));
         fixture.raise(Reason::New, 1);
         let alerter = fixture.spawn(&sink, &["ada@example.com"], &[0]);
-        wait_for("a session", || (!sink.events("session").is_empty()).then_some(()));
+        sink.wait_for_sessions(1);
         let began = Instant::now();
         alerter.stop();
         assert!(began.elapsed() < STOP_WAIT + Duration::from_secs(1), "{:?}", began.elapsed());

@@ -364,7 +364,7 @@ mod tests {
         let sink = Sink::start(&[]);
         check_delivered(config(&sink), &sink, false);
         let messages = sink.messages();
-        assert_eq!(sink.events("session").len(), 1);
+        sink.wait_for_sessions(1);
         assert_eq!(messages[0]["from"], "errors@example.com");
         assert_eq!(messages[0]["to"], serde_json::json!(["ada@example.com"]));
         assert_eq!(messages[1]["to"], serde_json::json!(["bob@example.com"]));

@@ -56,6 +56,13 @@ impl Sink {
         wait_for(&format!("{count} messages"), || Some(self.messages()).filter(|messages| messages.len() >= count))
     }
 
+    /// Waits until so many sessions are told of, and checks that there were no more: a client is gone before that.
+    #[track_caller]
+    pub(crate) fn wait_for_sessions(&self, count: usize) {
+        wait_for(&format!("{count} sessions"), || (self.events("session").len() >= count).then_some(()));
+        assert_eq!(self.events("session").len(), count, "sessions");
+    }
+
     /// The events of one kind so far: `session`, `auth`, `message`.
     pub(crate) fn events(&self, kind: &str) -> Vec<Value> {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
