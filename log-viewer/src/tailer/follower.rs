@@ -173,7 +173,8 @@ impl Follower {
             return Ok(false);
         }
         loop {
-            if !self.read_file(reader, now, part, figures)? {
+            let moment = Moment { at: Instant::now(), time: now };
+            if !self.read_file(reader, moment, part, figures)? {
                 return Ok(true);
             }
             match self.go_on(reader, part, figures)? {
@@ -183,7 +184,7 @@ impl Follower {
                     return Ok(false);
                 }
                 Next::Wait => {
-                    self.close_quiet(part);
+                    self.close_quiet(part, moment.at);
                     return Ok(false);
                 }
             }
@@ -194,12 +195,11 @@ impl Follower {
     fn read_file(
         &mut self,
         reader: &mut LineReader,
-        now: LogTime,
+        moment: Moment,
         part: &mut Part,
         figures: &Figures,
     ) -> io::Result<bool> {
         let Some(mut place) = self.place.take() else { return Ok(true) };
-        let moment = Moment { at: Instant::now(), time: now };
         let from = From { offset: place.offset, scanned: place.scanned, end_is_final: place.is_complete };
         let read = reader.read(&mut place.file, from, |offset, line| {
             self.take_line(place.base + offset, &line, moment, part, figures);
@@ -392,10 +392,11 @@ impl Follower {
         Ok(())
     }
 
-    /// Closes entries to which nothing was added for a while.
-    fn close_quiet(&mut self, part: &mut Part) {
+    /// Closes entries to which nothing had been added for a while when it was last looked. This process may have stood still
+    /// since then, while more was added.
+    fn close_quiet(&mut self, part: &mut Part, looked: Instant) {
         for (assembler, active) in [&mut self.stdout, &mut self.stderr].into_iter().zip(self.active) {
-            while active.elapsed() >= patience(assembler)
+            while looked.duration_since(active) >= patience(assembler)
                 && let Some(entry) = assembler.close()
             {
                 part.extend([entry]);
@@ -767,5 +768,22 @@ mod tests {
         world.forget();
         world.finish();
         assert_eq!(world.stored.len(), 1, "nothing twice");
+    }
+
+    #[test]
+    fn a_line_whose_end_came_while_this_process_stood_still_is_one_entry() {
+        let mut world = World::new(Begin::Whole);
+        world.append(&record(Stream::Stdout, "begun ", 0));
+        let looked = Instant::now().checked_sub(QUIET_IN_LINE).expect("a machine that runs longer");
+        let moment = Moment { at: looked, time: LogTime::from_nanos(0) };
+        let mut part = Part::new();
+        world.follower.start(&mut world.reader, &world.figures).expect("a log");
+        world.follower.read_file(&mut world.reader, moment, &mut part, &world.figures).expect("readable");
+        // It looked, then it was stopped: the end came, and only now it goes on.
+        world.append(&record(Stream::Stdout, "and ended\\n", 0));
+        world.follower.close_quiet(&mut part, looked);
+        world.store(part);
+        world.finish();
+        assert_eq!(world.lines(Stream::Stdout), ["begun and ended"]);
     }
 }
