@@ -14,6 +14,9 @@ ROTATIONS = {
     "worker": Rotation(bytes_max=150_000, files_max=100, compress=True),
 }
 LINE_SHOWN_MAX = 200
+# log-viewer takes a line that has no end after a second for a program's last words. A machine that is so busy that we
+# need as long to write one can make it two.
+LINE_PAUSE_MAX = 0.9
 
 
 class Program(Sender):
@@ -46,9 +49,20 @@ class Program(Sender):
     def _write(self, stream: str, line: str) -> None:
         name = line_name(self.container.name, stream, line)
         self.ledger.send(name)
-        self.container.write(stream, line)
-        # As far as a program knows.
-        self.ledger.acknowledge(name)
+        pause = self.container.write(stream, line)
+        if pause < LINE_PAUSE_MAX:
+            # As far as a program knows.
+            self.ledger.acknowledge(name)
+        else:
+            # Whole or in parts, nobody can know.
+            self.ledger.send(*(line_name(self.container.name, stream, part) for part in parts(line)))
+
+
+def parts(line: str) -> list[str]:
+    """What can become of a line whose pieces do not come at once: some of them that follow each other, not all."""
+    cuts = [*range(0, len(line), PIECE_BYTES), len(line)]
+    some = [(start, end) for number, start in enumerate(cuts) for end in cuts[number + 1 :]]
+    return [line[start:end] for start, end in some if end - start < len(line)]
 
 
 def line_name(container: str, stream: str, line: str) -> str:

@@ -41,14 +41,19 @@ class Container:
         config = {"ID": identity, "Name": f"/{name}", "LogPath": str(self._path)}
         (folder / identity / "config.v2.json").write_text(json.dumps(config))
 
-    def write(self, stream: str, line: str) -> None:
-        """What the program in it says; ASCII, as pieces are cut by bytes."""
+    def write(self, stream: str, line: str) -> float:
+        """What the program in it says; ASCII, as pieces are cut by bytes. The longest time between two, in seconds."""
         text = line + "\n"
+        last, longest = None, 0.0
         at = time.time_ns()
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at // 10**9)) + f".{at % 10**9:09}Z"
         for start in range(0, len(text), PIECE_BYTES):
             record = {"log": text[start : start + PIECE_BYTES], "stream": stream, "time": moment}
             self._record(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+            now = time.monotonic()
+            longest = max(longest, now - (last or now))
+            last = now
+        return longest
 
     def wait_for_compression(self) -> None:
         if self._compression is not None:

@@ -207,9 +207,11 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         """Nothing that was started outlives this, nor what is on the disks."""
         for service in self:
-            if service.process is not None:
-                service.process.kill()
-                service.process.wait()
+            if (process := service.process) is not None:
+                # First, or it would have ended by itself.
+                service.process = None
+                process.kill()
+                process.wait()
             service.disk.remove()
 
     def start(self) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from soak.clock import Clock, unavailable
+from soak.containers import parts
 from soak.disk import Disk
 from soak.docker_log import PIECE_BYTES, Container, Rotation
 from soak.proxy import Network
@@ -72,6 +73,12 @@ def test_answers_are_lost_on_the_way(tmp_path: Path) -> None:
         server.terminate()
         assert server.stderr is not None
         assert "GET /page?lost" in server.stderr.read()
+
+
+def test_what_can_become_of_a_line_in_pieces() -> None:
+    one, two = "a" * PIECE_BYTES, "b" * PIECE_BYTES
+    assert parts("short") == []
+    assert parts(one + two + "c") == [one, one + two, two, two + "c", "c"]
 
 
 @pytest.mark.parametrize("compress", [False, True])
