@@ -4,6 +4,7 @@
 TARGET := $(shell uname -m)-unknown-linux-gnu
 BIN_DIR := $(CURDIR)/target/$(TARGET)/release
 export MONLIGHT_BIN_DIR := $(BIN_DIR)
+WITHOUT_UI := $(CURDIR)/target/without-ui
 export MONLIGHT_VENV := $(CURDIR)/.venv
 # A newer Node than the system's, where scripts/setup.sh found that the tests need it.
 export PATH := $(CURDIR)/.node/node_modules/.bin:$(PATH)
@@ -56,8 +57,9 @@ test-deploy: build ## images and compose files on a Docker Engine of their own
 test-soak: setup-test build ## the harness of soak/, and a short run
 	@scripts/test-soak.sh $(BIN_DIR) 20
 
+BUILD := RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(TARGET)
 build: ui ## the static release binaries
-	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(TARGET)
+	$(BUILD)
 
 images: build ## the four container images; needs a Docker Engine, but no registry
 	@scripts/images.sh build $(BIN_DIR)
@@ -83,7 +85,8 @@ audit: ## licences, sources and known vulnerabilities of what the binaries are m
 
 bench: build ## measure every figure and write docs/performance.md
 	@scripts/setup.sh bench
-	cargo bench --workspace --locked --bench figures
+	MONLIGHT_UI=none CARGO_TARGET_DIR=$(WITHOUT_UI) $(BUILD)
+	MONLIGHT_BIN_DIR_WITHOUT_UI=$(WITHOUT_UI)/$(TARGET)/release cargo bench --workspace --locked --bench figures
 
 release-%: ## release a service, `services`, `python`, `js` or `all` as V=x.y.z; DRY_RUN=1 only shows it
 	@scripts/release.sh release $* "$$V"

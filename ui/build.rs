@@ -1,4 +1,4 @@
-//! Lists what `make ui` left in `dist/` as constants.
+//! Lists what `make ui` left in `dist/` as constants. `MONLIGHT_UI=none` leaves it out: `make bench` measures what it adds.
 #![expect(clippy::unnecessary_debug_formatting, reason = "paths become literals of the code")]
 
 use std::fmt::Write as _;
@@ -11,6 +11,7 @@ fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?);
     println!("cargo::rerun-if-changed=dist");
     println!("cargo::rerun-if-changed=not-built.html");
+    println!("cargo::rerun-if-env-changed=MONLIGHT_UI");
     let mut code = String::new();
     for service in SERVICES {
         code.push_str(&interface(service, &root)?);
@@ -22,11 +23,14 @@ fn main() -> io::Result<()> {
 /// The constant of one service.
 fn interface(service: &str, root: &Path) -> io::Result<String> {
     let name = service.replace('-', "_").to_uppercase();
-    let built = root.join("dist").join(service);
+    let is_left_out = env::var_os("MONLIGHT_UI").is_some_and(|value| value == "none");
+    let built = root.join(if is_left_out { "none" } else { "dist" }).join(service);
     let [page, below] = if built.exists() {
         ["page.html", "page-below.html"].map(|file| built.join(file))
     } else {
-        println!("cargo::warning=the web interface of {service} is not built; `make ui` does it");
+        if !is_left_out {
+            println!("cargo::warning=the web interface of {service} is not built; `make ui` does it");
+        }
         ["not-built.html", "not-built.html"].map(|file| root.join(file))
     };
     let mut code = format!(

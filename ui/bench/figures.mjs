@@ -1,11 +1,13 @@
 // Measures the interfaces with much behind them. Prints lines of a figure's name, its goal, what was measured and whether that is met,
-// separated by tabs. `make bench` runs it; MONLIGHT_BIN_DIR says where the services are.
+// separated by tabs. `make bench` runs it; MONLIGHT_BIN_DIR says where the services are, MONLIGHT_BIN_DIR_WITHOUT_UI where the same
+// are without their interfaces.
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dockerFolder } from '../tests/docker-logs.mjs';
 import { openPage, startBrowser, startService, waitFor } from '../tests/harness.mjs';
 import { sendValues } from '../tests/metrics-data.mjs';
+import { middle, paints } from './paint.mjs';
 
 const GROUPS = 100_000;
 const ENTRIES = 1_000_000;
@@ -28,32 +30,13 @@ function sizes(service, goalKb) {
   const assets = bytes(readdirSync(join(folder, 'assets')).map((file) => join('assets', file)));
   const load = (assets + bytes(['page.html'])) / 1000;
   row(`${service}: first load, compressed`, `under ${goalKb} KB`, `${load.toFixed(1)} KB`, load < goalKb);
-  // The code that hands it out is the same few lines for all.
-  const growth = (assets + bytes(['page.html', 'page-below.html'])) / 1000;
-  row(`${service}: what its binary carries of it`, `under ${GROWTH_KB} KB`, `${growth.toFixed(1)} KB`, growth < GROWTH_KB);
+  const binary = (folder) => statSync(join(process.env[folder], service)).size;
+  const growth = (binary('MONLIGHT_BIN_DIR') - binary('MONLIGHT_BIN_DIR_WITHOUT_UI')) / 1000;
+  row(`${service}: growth of its binary`, `under ${GROWTH_KB} KB`, `${growth.toFixed(1)} KB`, growth < GROWTH_KB);
 }
 
-/** Milliseconds from the start of the response until `selector` is drawn, the middle of some runs. */
-async function usefulPaint(url, selector) {
-  const runs = [];
-  for (let run = 0; run < RUNS; run++) {
-    const { page, close } = await openPage(browser, url, { path: 'assets/none' });
-    await page.addInitScript((selector) => {
-      window.drawn = new Promise((done) => {
-        const look = () => requestAnimationFrame(document.querySelector(selector) ? () => setTimeout(() => done(performance.now())) : look);
-        look();
-      });
-    }, selector);
-    await page.goto(url);
-    const [drawn, start] = await page.evaluate(async () => [await window.drawn, performance.getEntriesByType('navigation')[0].responseStart]);
-    runs.push(drawn - start);
-    await close();
-  }
-  return runs.sort((a, b) => a - b)[RUNS >> 1];
-}
-
-async function paints(name, service, selector) {
-  const took = await usefulPaint(service.url, selector);
+async function firstPaint(name, service, selector) {
+  const took = middle((await paints(browser, service.url, '', selector, RUNS)).map(({ drawn }) => drawn));
   row(`${name}: first useful paint`, `under ${PAINT_MS} ms`, `${Math.round(took)} ms`, took < PAINT_MS);
 }
 
@@ -70,7 +53,7 @@ async function errors() {
     while (next < GROUPS) await service.call('POST', 'api/errors', report(next++));
   };
   await Promise.all(Array.from({ length: 32 }, send));
-  await paints(`error-tracker, ${GROUPS.toLocaleString('en')} groups`, service, '.errors .title');
+  await firstPaint(`error-tracker, ${GROUPS.toLocaleString('en')} groups`, service, '.errors .title');
   await service.stop();
 }
 
@@ -86,7 +69,7 @@ async function logs() {
   const variables = { LOG_SOURCES: docker.folder, MAX_ENTRIES: '1200000', TAIL_BUFFER: String(2 ** 31), POLL_INTERVAL: '1' };
   const service = await startService('log-viewer', variables);
   await waitForEntries(service, ENTRIES);
-  await paints(`log-viewer, ${ENTRIES.toLocaleString('en')} entries`, service, '.line');
+  await firstPaint(`log-viewer, ${ENTRIES.toLocaleString('en')} entries`, service, '.line');
   await live(service, docker);
   await service.stop();
   docker.remove();
@@ -135,7 +118,7 @@ async function metrics() {
     }
   }
   await sendValues(service, values);
-  await paints(`metrics-collector, ${SERIES.toLocaleString('en')} series`, service, '.u-over');
+  await firstPaint(`metrics-collector, ${SERIES.toLocaleString('en')} series`, service, '.u-over');
   await service.stop();
 }
 

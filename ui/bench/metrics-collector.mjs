@@ -1,7 +1,8 @@
 // How soon metrics-collector's page shows its charts with 2,000 series behind it, counted from the start of the response.
 // Usage: MONLIGHT_BIN_DIR=… node ui/bench/metrics-collector.mjs [runs]
-import { openPage, startBrowser, startService } from '../tests/harness.mjs';
+import { startBrowser, startService } from '../tests/harness.mjs';
 import { sendValues } from '../tests/metrics-data.mjs';
+import { middle, paints } from './paint.mjs';
 
 const SERIES = 2_000;
 const MINUTES = 55;
@@ -33,34 +34,14 @@ function values() {
   return all;
 }
 
-/** Milliseconds from the start of the response to the first paint, and to the one with charts. */
-async function paint(browser, url, path) {
-  const { page, close } = await openPage(browser, url, { path: 'assets/none' });
-  await page.addInitScript(() => {
-    window.drawn = new Promise((done) => {
-      const look = () => requestAnimationFrame(document.querySelector('.u-over') ? () => setTimeout(() => done(performance.now())) : look);
-      look();
-    });
-  });
-  await page.goto(url + path);
-  const drawn = await page.evaluate(() => window.drawn);
-  const [start, first] = await page.evaluate(() => [
-    performance.getEntriesByType('navigation')[0].responseStart,
-    performance.getEntriesByName('first-contentful-paint')[0].startTime,
-  ]);
-  await close();
-  return { first: first - start, drawn: drawn - start };
-}
-
 const service = await startService('metrics-collector');
 const browser = await startBrowser();
 await sendValues(service, values());
 for (const [what, path] of Object.entries(PAGES)) {
-  const runs = [];
-  for (let run = 0; run < RUNS; run++) runs.push(await paint(browser, service.url, path));
+  const runs = await paints(browser, service.url, path, '.u-over', RUNS);
   const figures = (key) => {
-    const sorted = runs.map((run) => run[key]).sort((a, b) => a - b);
-    return `${Math.round(sorted[0])} ms at best, ${Math.round(sorted[RUNS >> 1])} ms in the middle`;
+    const times = runs.map((run) => run[key]);
+    return `${Math.round(Math.min(...times))} ms at best, ${Math.round(middle(times))} ms in the middle`;
   };
   console.log(`${what}: first paint ${figures('first')}; charts ${figures('drawn')}`);
 }

@@ -61,6 +61,8 @@ test('whoever comes back from an error finds the list as it was', () =>
   withPage(
     async ({ page, service }) => {
       await page.getByText('30 errors').waitFor();
+      // What is below the window's edge comes a frame later.
+      await waitFor('all of them', async () => (await page.locator('.errors .title').count()) === 30);
       assert.equal(await page.title(), 'Errors · Monlight');
       await page.locator('.errors .title').last().scrollIntoViewIfNeeded();
       const before = await page.evaluate(() => scrollY);
@@ -89,14 +91,22 @@ test('whoever comes back from an error finds the list as it was', () =>
 test('a link cannot make a page that asks all the time', () =>
   withPage(
     async ({ page, service }) => {
-      await page.clock.install();
+      // Only what is said here makes time pass.
+      const now = Date.now();
+      await page.clock.install({ time: now });
+      await page.clock.pauseAt(now + 1_000);
       const asked = requestsOf(page, service.url);
-      await page.goto(`${service.url}?refresh=0.001`);
+      await page.goto(`${service.url}?refresh=1`);
       await page.getByText('One error').waitFor();
       await page.clock.fastForward(4_900);
       await page.getByRole('button', { name: 'Refresh' }).click();
       await waitFor('the answer', async () => (await page.locator('[aria-busy="true"]').count()) === 0);
-      assert.equal(asked.filter((path) => path.startsWith('api/errors?')).length, 2);
+      const questions = () => asked.filter((path) => path.startsWith('api/errors?')).length;
+      assert.equal(questions(), 2);
+      await waitFor('the next question', async () => {
+        await page.clock.runFor(1_000);
+        return questions() === 3;
+      });
     },
     { reports: [example('a')] },
   ));

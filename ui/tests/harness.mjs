@@ -107,7 +107,7 @@ export async function startBrowser() {
 }
 
 /**
- * A page of a viewer of its own. `faults` collects what must never happen: violations of the content security policy,
+ * A page of a viewer of its own; `page.context()` opens more. `faults` collects what must never happen: violations of the content security policy,
  * exceptions, requests to elsewhere. With `key` it is in place as if it had been entered before.
  */
 export async function openPage(browser, url, { key = KEY, phone = false, theme = 'light', path = '', options = {} } = {}) {
@@ -120,15 +120,14 @@ export async function openPage(browser, url, { key = KEY, phone = false, theme =
     reducedMotion: 'reduce',
     ...options,
   });
-  const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE_MS);
+  context.setDefaultTimeout(PATIENCE_MS);
   const faults = [];
-  page.on('pageerror', (error) => faults.push(`exception: ${error}`));
-  page.on('request', (request) => {
+  context.on('weberror', (error) => faults.push(`exception: ${error.error()}`));
+  context.on('request', (request) => {
     if (!request.url().startsWith(new URL(url).origin) && !/^(data|blob):/.test(request.url())) faults.push(`request to ${request.url()}`);
   });
-  await page.exposeFunction('reportViolation', (text) => faults.push(text));
-  await page.addInitScript(
+  await context.exposeFunction('reportViolation', (text) => faults.push(text));
+  await context.addInitScript(
     ([name, key]) => {
       addEventListener('securitypolicyviolation', (event) => {
         window.reportViolation(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
@@ -137,6 +136,7 @@ export async function openPage(browser, url, { key = KEY, phone = false, theme =
     },
     [`monlight:key:${new URL(url).pathname}`, key],
   );
+  const page = await context.newPage();
   await page.goto(new URL(path, url).href);
   return { page, faults, close: () => context.close() };
 }

@@ -123,6 +123,21 @@ test('rows come before their volume, which moves nothing when it comes', () =>
     assert.deepEqual(await page.locator('.line').first().boundingBox(), before);
   }));
 
+test('rows are drawn in the same frame as their number', () =>
+  withPage({ fill: SHOP, entries: 6 }, async ({ page }) => {
+    await page.addInitScript(() => {
+      window.framesWithout = 0;
+      const look = () => {
+        if (document.querySelector('[role=status]')?.textContent.includes('entries') && !document.querySelector('.line')) window.framesWithout += 1;
+        requestAnimationFrame(look);
+      };
+      look();
+    });
+    await page.reload();
+    await page.locator('.line').first().waitFor();
+    assert.equal(await page.evaluate(() => window.framesWithout), 0);
+  }));
+
 test('dragging over the volume zooms in', () =>
   withPage({ fill: SHOP, entries: 6 }, async ({ page }) => {
     const box = await page.locator('.volume svg').boundingBox();
@@ -139,10 +154,17 @@ test('dragging over the volume zooms in', () =>
 /** Scrolls to an end of the list, and on as more is loaded, until this line is there. */
 async function scrollTo(page, end, line) {
   const list = page.getByRole('list', { name: /Log entries/ });
-  await waitFor(line, async () => {
-    await list.evaluate((element, end) => element.scrollTo(0, end === 'newest' ? 0 : element.scrollHeight), end);
-    return (await lines(page)).includes(line);
-  });
+  // Each step has its time: a list of a hundred thousand is loaded in two hundred.
+  for (let height = 0; !(await lines(page)).includes(line); ) {
+    await waitFor(`${line}, or more on the way to it`, async () => {
+      const before = height;
+      height = await list.evaluate((element, end) => {
+        element.scrollTo(0, end === 'newest' ? 0 : element.scrollHeight);
+        return element.scrollHeight;
+      }, end);
+      return height !== before || (await lines(page)).includes(line);
+    });
+  }
 }
 
 const numbered = (count) => (docker) =>

@@ -43,14 +43,14 @@ for (const name of SERVICES) {
     await prompt.waitFor();
     await prompt.getByText('A key is needed.').waitFor();
     // It could not even be sent.
-    await page.getByLabel('Key', { exact: true }).fill('ключ');
+    await prompt.getByLabel('Key', { exact: true }).fill('ключ');
     await page.keyboard.press('Enter');
     assert.ok(await prompt.isVisible());
-    assert.equal(await page.locator('input[type="password"]:invalid').count(), 1);
-    await page.getByLabel('Key', { exact: true }).fill('not-it');
+    assert.equal(await prompt.locator('input:invalid').count(), 1);
+    await prompt.getByLabel('Key', { exact: true }).fill('not-it');
     await page.keyboard.press('Enter');
     await prompt.getByText('This key is not right.').waitFor();
-    await page.getByLabel('Key', { exact: true }).fill(KEY);
+    await prompt.getByLabel('Key', { exact: true }).fill(KEY);
     await page.getByRole('button', { name: 'Use this key' }).click();
     await prompt.waitFor({ state: 'hidden' });
     await page.getByRole('alert').waitFor({ state: 'detached' });
@@ -60,7 +60,7 @@ for (const name of SERVICES) {
 
     await page.getByRole('button', { name: 'Forget key' }).click();
     await prompt.waitFor();
-    await page.getByLabel('Key', { exact: true }).fill(KEY);
+    await prompt.getByLabel('Key', { exact: true }).fill(KEY);
     await page.getByLabel('Remember on this device').check();
     await page.keyboard.press('Enter');
     await prompt.waitFor({ state: 'hidden' });

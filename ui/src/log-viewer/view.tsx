@@ -1,5 +1,5 @@
 // The entries that a filter asks for, and what arrives meanwhile.
-import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { type Params, get, stream, troubleFrom } from '../shared/api';
 import { retrySeconds, useAnswer } from '../shared/answer';
 import { withChosen } from '../shared/choices';
@@ -84,7 +84,8 @@ export function LogView() {
     isEmpty && !isFiltered ? FIRST_LINE_SECONDS : 0,
   );
   const shownAsked = useRef('');
-  useEffect(() => {
+  // Before the frame that says how many there are is drawn.
+  useLayoutEffect(() => {
     if (!first.value) return;
     const isSame = shownAsked.current === first.value.asked;
     shownAsked.current = first.value.asked;

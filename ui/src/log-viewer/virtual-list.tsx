@@ -35,6 +35,9 @@ export function VirtualList(props: {
   const { rows, onNearEnd } = props;
   const view = useRef<HTMLDivElement>(null);
   const [scroll, setScroll] = useState({ top: 0, height: innerHeight });
+  /** Draws only when something changed. */
+  const look = ({ scrollTop: top, clientHeight: height }: HTMLElement) =>
+    setScroll((before) => (before.top === top && before.height === height ? before : { top, height }));
   /** The id of the row that keys act on: its place changes when lines arrive. */
   const [current, setCurrent] = useState<number>();
   const [, redraw] = useState(0);
@@ -47,7 +50,7 @@ export function VirtualList(props: {
   useEffect(() => {
     const element = view.current;
     if (!element) return undefined;
-    const observer = new ResizeObserver(() => setScroll({ top: element.scrollTop, height: element.clientHeight }));
+    const observer = new ResizeObserver(() => look(element));
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
@@ -64,7 +67,7 @@ export function VirtualList(props: {
     if (jump) {
       props.jump.current = undefined;
       element.scrollTop = 'to' in jump ? jump.to : element.scrollTop + jump.by;
-      setScroll({ top: element.scrollTop, height: element.clientHeight });
+      look(element);
     }
     let [above, changed] = [0, false];
     for (const row of element.querySelectorAll<HTMLElement>('[data-row]')) {
@@ -127,7 +130,7 @@ export function VirtualList(props: {
         aria-label={props.label}
         tabIndex={0}
         onKeyDown={press}
-        onScroll={({ currentTarget: { scrollTop, clientHeight } }) => setScroll({ top: scrollTop, height: clientHeight })}
+        onScroll={({ currentTarget }) => look(currentTarget)}
       >
         <div style={{ height: `${rows.top(first)}px` }} />
         {shown.map((entry, at) => (
