@@ -156,6 +156,24 @@ test('the list is filtered, sorted and paged, and a link shows the same', () =>
     },
   ));
 
+test('how long ago something was is told in words', () =>
+  withPage(
+    async ({ page, service }) => {
+      const { errors } = await service.call('GET', 'api/errors');
+      const reported = new Date(errors[0].last_seen.replace(/Z?$/, 'Z')).getTime();
+      const [minute, hour, day] = [60_000, 3_600_000, 86_400_000];
+      const words = { 0: 'now', [30.5 * 1_000]: '30 s ago', [5.5 * minute]: '5 min ago', [23.5 * hour]: '23 h ago', [1.5 * day]: '1 day ago', [59 * day]: '1 month ago', [800 * day]: '2 years ago' };
+      for (const [later, said] of Object.entries({ ...words, [-5.5 * minute]: 'in 5 min' })) {
+        await page.clock.setFixedTime(reported + Number(later));
+        await page.reload();
+        const time = page.locator('tbody time').first();
+        await time.waitFor();
+        assert.equal(await time.textContent(), said);
+      }
+    },
+    { reports: [example('a')] },
+  ));
+
 test('many errors are chosen and resolved together', () =>
   withPage(
     async ({ page }) => {

@@ -1,5 +1,5 @@
 // The stretch of time a page looks at: so long until now, or from one date to another.
-import { useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { withChosen } from './choices';
 import { lazily } from './lazily';
 import { rangeInWords } from './ranges';
@@ -25,6 +25,11 @@ export function RangePicker(props: {
 }) {
   const { stretch, onStretch } = props;
   const dialog = useRef<HTMLDialogElement>(null);
+  // Drawn when it is asked for: to name the zone, Intl takes longer than all else that is seen first.
+  const [isOpen, setOpen] = useState(false);
+  useLayoutEffect(() => {
+    if (isOpen) dialog.current?.showModal();
+  }, [isOpen]);
   const value = stretch ? CHOSEN : props.value;
   const choose = (event: Event) => {
     const select = event.currentTarget as HTMLSelectElement;
@@ -32,7 +37,7 @@ export function RangePicker(props: {
     if (chosen !== DATES) props.onChange(chosen);
     else {
       select.value = value;
-      dialog.current?.showModal();
+      setOpen(true);
     }
   };
   return (
@@ -51,16 +56,17 @@ export function RangePicker(props: {
         </select>
       </label>
       {onStretch && (
-        <dialog ref={dialog} class="prompt" aria-label="Choose dates">
-          <Dates
-            key={JSON.stringify(stretch)}
-            stretch={stretch}
-            onCancel={() => dialog.current?.close()}
-            onStretch={(stretch) => {
-              dialog.current?.close();
-              onStretch(stretch);
-            }}
-          />
+        <dialog ref={dialog} class="prompt" aria-label="Choose dates" onClose={() => setOpen(false)}>
+          {isOpen && (
+            <Dates
+              stretch={stretch}
+              onCancel={() => dialog.current?.close()}
+              onStretch={(stretch) => {
+                dialog.current?.close();
+                onStretch(stretch);
+              }}
+            />
+          )}
         </dialog>
       )}
     </>

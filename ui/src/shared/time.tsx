@@ -3,28 +3,30 @@ import { useEffect, useState } from 'preact/hooks';
 import { lazily } from './lazily';
 
 const full = lazily(() => new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' }));
-const relative = lazily(() => new Intl.RelativeTimeFormat(undefined, { numeric: 'auto', style: 'short' }));
 
-const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
+const UNITS = [
   ['year', 365 * 86_400],
   ['month', 30 * 86_400],
   ['day', 86_400],
-  ['hour', 3_600],
-  ['minute', 60],
-];
+  ['h', 3_600],
+  ['min', 60],
+  ['s', 1],
+] as const;
 
 /** Reads what the services write; those without a zone are UTC. */
 export function parseTime(text: string): Date {
   return new Date(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text.replace(' ', 'T')}Z`);
 }
 
-/** Such as "5 min. ago". */
+/** Such as "5 min ago", in the language of the page. By hand: the first of Intl's formats takes longer to make than a list to draw. */
 export function sinceThen(then: Date, now = Date.now()): string {
-  const seconds = (then.getTime() - now) / 1000;
-  for (const [unit, length] of UNITS) {
-    if (Math.abs(seconds) >= length) return relative().format(Math.trunc(seconds / length), unit);
-  }
-  return Math.abs(seconds) < 10 ? 'now' : relative().format(Math.trunc(seconds), 'second');
+  const seconds = (now - then.getTime()) / 1000;
+  const [unit, length] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? ['s', 1];
+  const count = Math.trunc(Math.abs(seconds) / length);
+  if (unit === 's' && count < 10) return 'now';
+  const isWord = length >= 86_400;
+  const words = `${count} ${unit}${isWord && count > 1 ? 's' : ''}`;
+  return seconds > 0 ? `${words} ago` : `in ${words}`;
 }
 
 /** Date and time in the viewer's zone. */
