@@ -32,8 +32,9 @@ fn containers() {
 fn interfaces() {
     let mut command = Command::new("node");
     command.arg("bench/figures.mjs").current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui"));
-    let note = "Chromium without a window, on the same machine as the service; paints are the middle of seven, from the start of the \
-                response until the first rows or charts are drawn.";
+    let note = "Chromium without a window, on the same machine as the service; paints are the middle of seven new tabs \
+                with nothing in their cache, from the start of the response until the first rows or charts are drawn. Binaries grow by \
+                their interfaces against the same built without them.";
     write(&mut command, "ui", note);
 }
 
