@@ -60,12 +60,12 @@ expect() {
     pass "$what"
 }
 
-# Asks again until the answer has the word: some things take a moment.
+# Asks again until the answer has the word: some things take a moment. One that is refused stays so.
 expect_soon() {
     local what=$1 url=$2 word=$3 deadline=$((SECONDS + 15))
     while true; do
         request GET "$url" --header "X-API-Key: $KEY"
-        if [[ $body == *"$word"* ]] || [ "$SECONDS" -ge "$deadline" ]; then break; fi
+        if [[ $body == *"$word"* || $status == 4?? ]] || [ "$SECONDS" -ge "$deadline" ]; then break; fi
         sleep 0.2
     done
     expect "$what" 200 "$word"

@@ -10,7 +10,7 @@ import time
 import unittest
 from pathlib import Path
 
-from stack import DEPLOY, KEYS, ROOT, SERVICES, Stack, docker, is_healthy, keeping_images, request, run, test_stack, wait_for
+from stack import DEPLOY, KEYS, ROOT, SERVICES, Stack, docker, engine_logs, is_healthy, keeping_images, request, run, test_stack, wait_for
 
 FILES = ["docker-compose.yml", "deploy/docker-compose.monitoring.yml", "deploy/docker-compose.test.yml"]
 PROGRAMS = ["docker-compose"] + (["docker compose"] if run("docker", "compose", "version", check=False).returncode == 0 else [])
@@ -37,14 +37,13 @@ class Files(unittest.TestCase):
                 run(*program.split(), "--file", file, "config", env=KEYS, cwd=ROOT)
 
     def test_a_missing_key_stops_up_with_its_name(self):
+        # An empty one, as secrets.env.example has them: what refuses that refuses one that is not there.
         for program in PROGRAMS:
             for file in FILES[:2]:
                 for name in KEYS:
-                    for value in ["", None]:
-                        environment = {key: text for key, text in {**KEYS, name: value}.items() if text is not None}
-                        done = run(*program.split(), "--file", file, "up", "--detach", env=environment, cwd=ROOT, check=False)
-                        self.assertNotEqual(done.returncode, 0)
-                        self.assertIn(f"{name} is not set", done.stderr)
+                    done = run(*program.split(), "--file", file, "up", "--detach", env={**KEYS, name: ""}, cwd=ROOT, check=False)
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertIn(f"{name} is not set", done.stderr)
 
     def test_the_example_of_secrets_is_complete(self):
         example = (DEPLOY / "secrets.env.example").read_text()
@@ -59,20 +58,8 @@ class Files(unittest.TestCase):
                 for name in KEYS:
                     self.assertIn(f"key-of-{name}", config)
 
-    def test_each_service_gets_its_own_keys_only(self):
-        allowed = {service: {f"{service.replace('-', '_').upper()}_API_KEY"} for service in SERVICES[:3]}
-        allowed["browser-relay"] = {"BROWSER_RELAY_ADMIN_API_KEY", "ERROR_TRACKER_API_KEY", "METRICS_COLLECTOR_API_KEY"}
-        with released_stack() as stack:
-            for service, container in stack.containers().items():
-                environment = " ".join(container.inspect()["Config"]["Env"])
-                seen = {name for name, key in KEYS.items() if key in environment}
-                self.assertEqual(seen, allowed[service], service)
 
-
-class Running(unittest.TestCase):
-    def threads(self, container):
-        return len(os.listdir(f"/proc/{container.state()['Pid']}/task"))
-
+class WithContainers(unittest.TestCase):
     def check_hardening(self, stack):
         for service, container in stack.containers().items():
             self.assertEqual(container.memory_limit(), 30 * MEBIBYTE, service)
@@ -88,33 +75,127 @@ class Running(unittest.TestCase):
             self.assertEqual(fields["NoNewPrivs"], "1", service)
             self.assertEqual(fields["Uid"].split()[0], "0" if service == "log-viewer" else "65532", service)
 
-    def test_released_images(self):
+
+class Released(WithContainers):
+    """docker-compose.yml: one stack, which every test leaves healthy."""
+
+    @classmethod
+    def setUpClass(cls):
         started = time.monotonic()
-        with released_stack() as stack:
-            print(f"docker-compose up until all four answer: {time.monotonic() - started:.1f} s")
-            self.check_hardening(stack)
-            for service, container in stack.containers().items():
-                host = container.inspect()["HostConfig"]
-                self.assertEqual(host["RestartPolicy"]["Name"], "unless-stopped", service)
-                self.assertEqual(host["LogConfig"]["Config"], {"max-file": "3", "max-size": "10m"}, service)
+        stack = released_stack()
+        stack.environment["DOCKER_LOGS"] = engine_logs()
+        cls.stack = cls.enterClassContext(stack)
+        print(f"docker-compose up until all four answer: {time.monotonic() - started:.1f} s")
+
+    def test_they_are_hardened(self):
+        self.check_hardening(self.stack)
+        for service, container in self.stack.containers().items():
+            host = container.inspect()["HostConfig"]
+            self.assertEqual(host["RestartPolicy"]["Name"], "unless-stopped", service)
+            self.assertEqual(host["LogConfig"]["Config"], {"max-file": "3", "max-size": "10m"}, service)
+
+    def test_each_service_gets_its_own_keys_only(self):
+        allowed = {service: {f"{service.replace('-', '_').upper()}_API_KEY"} for service in SERVICES[:3]}
+        allowed["browser-relay"] = {"BROWSER_RELAY_ADMIN_API_KEY", "ERROR_TRACKER_API_KEY", "METRICS_COLLECTOR_API_KEY"}
+        for service, container in self.stack.containers().items():
+            environment = " ".join(container.inspect()["Config"]["Env"])
+            seen = {name for name, key in KEYS.items() if key in environment}
+            self.assertEqual(seen, allowed[service], service)
 
     def test_log_viewer_reads_what_containers_of_the_engine_print(self):
-        with tempfile.TemporaryDirectory() as folder:
-            # As /var/lib/docker is: for root alone.
-            Path(folder).chmod(0o700)
-            logs = Path(os.environ["DOCKER_HOST"].removeprefix("unix://")).parent / "data" / "containers"
-            stack = released_stack()
-            stack.environment["DOCKER_LOGS"] = str(logs)
-            with stack:
-                self.addCleanup(docker, "rm", "--force", "speaker")
-                docker("run", "--name=speaker", "monlight/error-tracker", "--version")
-                headers = {"X-API-Key": KEYS["LOG_VIEWER_API_KEY"]}
-                url = "http://localhost:5011/api/logs?container=speaker"
-                # log-viewer answers a client 60 times a minute.
-                found = wait_for("the line", lambda: request("GET", url, headers=headers).json()["logs"], pause=1)
-                self.assertRegex(found[0]["message"], "^error-tracker [0-9]")
+        # As /var/lib/docker/containers is: for root alone.
+        self.assertEqual(Path(engine_logs()).stat().st_mode & 0o007, 0)
+        self.addCleanup(docker, "rm", "--force", "speaker")
+        docker("run", "--name=speaker", "monlight/error-tracker", "--version")
+        headers = {"X-API-Key": KEYS["LOG_VIEWER_API_KEY"]}
+        url = "http://localhost:5011/api/logs?container=speaker"
+        # log-viewer answers a client 60 times a minute.
+        found = wait_for("the line", lambda: request("GET", url, headers=headers).json()["logs"], pause=1)
+        self.assertRegex(found[0]["message"], "^error-tracker [0-9]")
 
-    def test_from_source_with_folders_on_the_host(self):
+    def test_what_the_kernel_kills_for_memory_comes_back(self):
+        container = self.stack.container("error-tracker")
+        headers = {"X-API-Key": KEYS["ERROR_TRACKER_API_KEY"]}
+        report = {"project": "p", "exception_type": "T", "message": "kept", "traceback": "t"}
+        self.assertEqual(request("POST", "http://localhost:5010/api/errors", report, headers).status, 201)
+        # Far below what it needs under load, so that the kernel must act; no request could do it at 30 MB.
+        docker("update", "--memory=6m", "--memory-swap=6m", container.id)
+        since = str(int(time.time()))
+        stop, acknowledged = threading.Event(), []
+        body = b'{"project":"p","exception_type":"T","message":"%s","traceback":"t"}' % (b"x" * 200_000)
+
+        def press():
+            while not stop.is_set():
+                try:
+                    answer = request("POST", "http://localhost:5010/api/errors", body, headers, timeout=2)
+                    if answer.status in (200, 201):
+                        acknowledged.append(answer.json()["count"])
+                except OSError:
+                    stop.wait(0.05)
+
+        threads = [threading.Thread(target=press) for _ in range(64)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_for("the kernel to kill it", lambda: container.inspect()["RestartCount"] > 0)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        events = docker("events", f"--since={since}", f"--until={int(time.time()) + 1}", "--filter=event=oom")
+        self.assertIn("oom", events)
+        docker("update", "--memory=30m", "--memory-swap=60m", container.id)
+        wait_for("it to be back", lambda: is_healthy(5010))
+        found = wait_for("the limit of requests to pass", lambda: self.list_of_errors(headers))
+        counts = {error["message"][:4]: error["count"] for error in found["errors"]}
+        self.assertEqual(counts["kept"], 1)
+        self.assertGreaterEqual(counts.get("xxxx", 0), max(acknowledged, default=0))
+
+    def list_of_errors(self, headers):
+        answer = request("GET", "http://localhost:5010/api/errors?limit=100", headers=headers)
+        return answer.json() if answer.status == 200 else None
+
+
+class ForTests(WithContainers):
+    """docker-compose.test.yml: one stack, which every test leaves running."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = cls.enterClassContext(test_stack())
+
+    def threads(self, container):
+        return len(os.listdir(f"/proc/{container.state()['Pid']}/task"))
+
+    def test_docker_finds_them_healthy_also_with_all_connections_in_use(self):
+        self.check_hardening(self.stack)
+        for port, (service, container) in zip(self.stack.ports, self.stack.containers().items()):
+            with contextlib.ExitStack() as connections:
+                for _ in range(CONNECTIONS):
+                    connection = connections.enter_context(socket.create_connection(("localhost", port)))
+                    connection.sendall(b"GET /health HTTP/1.1\r\n")
+                threads = wait_for("a thread each", lambda: self.threads(container) >= CONNECTIONS and self.threads(container))
+                self.assertLess(threads, PIDS_MAX, service)
+                self.assertLess(container.memory(), 30 * MEBIBYTE, service)
+                wait_for(service, lambda: container.state()["Health"]["Status"] == "healthy")
+
+    def test_they_stop_at_once_and_leave_nothing_undone(self):
+        containers = self.stack.containers()
+        self.addCleanup(self.stack.up)
+        request("POST", "http://localhost:15010/api/errors", {"project": "p", "exception_type": "T", "message": "m", "traceback": "t"},
+                {"X-API-Key": "test_api_key_e2e_12345"})
+        for service, container in containers.items():
+            started = time.monotonic()
+            docker("stop", container.id)
+            took = time.monotonic() - started
+            print(f"{service} stopped in {took:.2f} s")
+            self.assertEqual(container.state()["ExitCode"], 0, service)
+            self.assertLess(took, STOP_SECONDS_MAX, "docker stop would have killed it after ten")
+            written = {line.split()[1] for line in docker("diff", container.id).splitlines()}
+            self.assertLessEqual(written, MOUNT_POINT, "nothing is written outside the volume")
+
+
+class FromSource(WithContainers):
+    def test_folders_on_the_host(self):
         data = DEPLOY / "data"
         if data.exists():
             self.skipTest("deploy/data holds data of yours")
@@ -135,77 +216,6 @@ class Running(unittest.TestCase):
                     self.assertTrue((data / path).exists(), path)
         finally:
             shutil.rmtree(data)
-
-    def test_docker_finds_them_healthy_also_with_all_connections_in_use(self):
-        with test_stack() as stack:
-            self.check_hardening(stack)
-            for port, (service, container) in zip(stack.ports, stack.containers().items()):
-                with contextlib.ExitStack() as connections:
-                    for _ in range(CONNECTIONS):
-                        connection = connections.enter_context(socket.create_connection(("localhost", port)))
-                        connection.sendall(b"GET /health HTTP/1.1\r\n")
-                    threads = wait_for("a thread each", lambda: self.threads(container) >= CONNECTIONS and self.threads(container))
-                    self.assertLess(threads, PIDS_MAX, service)
-                    self.assertLess(container.memory(), 30 * MEBIBYTE, service)
-                    wait_for(service, lambda: container.state()["Health"]["Status"] == "healthy")
-
-    def test_they_stop_at_once_and_leave_nothing_undone(self):
-        with test_stack() as stack:
-            containers = stack.containers()
-            request("POST", "http://localhost:15010/api/errors", {"project": "p", "exception_type": "T", "message": "m", "traceback": "t"},
-                    {"X-API-Key": "test_api_key_e2e_12345"})
-            for service, container in containers.items():
-                started = time.monotonic()
-                docker("stop", container.id)
-                took = time.monotonic() - started
-                print(f"{service} stopped in {took:.2f} s")
-                self.assertEqual(container.state()["ExitCode"], 0, service)
-                self.assertLess(took, STOP_SECONDS_MAX, "docker stop would have killed it after ten")
-                written = {line.split()[1] for line in docker("diff", container.id).splitlines()}
-                self.assertLessEqual(written, MOUNT_POINT, "nothing is written outside the volume")
-
-    def test_what_the_kernel_kills_for_memory_comes_back(self):
-        with released_stack() as stack:
-            container = stack.container("error-tracker")
-            headers = {"X-API-Key": KEYS["ERROR_TRACKER_API_KEY"]}
-            report = {"project": "p", "exception_type": "T", "message": "kept", "traceback": "t"}
-            self.assertEqual(request("POST", "http://localhost:5010/api/errors", report, headers).status, 201)
-            # Far below what it needs under load, so that the kernel must act; no request could do it at 30 MB.
-            docker("update", "--memory=6m", "--memory-swap=6m", container.id)
-            since = str(int(time.time()))
-            stop, acknowledged = threading.Event(), []
-            body = b'{"project":"p","exception_type":"T","message":"%s","traceback":"t"}' % (b"x" * 200_000)
-
-            def press():
-                while not stop.is_set():
-                    try:
-                        answer = request("POST", "http://localhost:5010/api/errors", body, headers, timeout=2)
-                        if answer.status in (200, 201):
-                            acknowledged.append(answer.json()["count"])
-                    except OSError:
-                        stop.wait(0.05)
-
-            threads = [threading.Thread(target=press) for _ in range(64)]
-            for thread in threads:
-                thread.start()
-            try:
-                wait_for("the kernel to kill it", lambda: container.inspect()["RestartCount"] > 0)
-            finally:
-                stop.set()
-                for thread in threads:
-                    thread.join()
-            events = docker("events", f"--since={since}", f"--until={int(time.time()) + 1}", "--filter=event=oom")
-            self.assertIn("oom", events)
-            docker("update", "--memory=30m", "--memory-swap=60m", container.id)
-            wait_for("it to be back", lambda: is_healthy(5010))
-            found = wait_for("the limit of requests to pass", lambda: self.list_of_errors(headers))
-            counts = {error["message"][:4]: error["count"] for error in found["errors"]}
-            self.assertEqual(counts["kept"], 1)
-            self.assertGreaterEqual(counts.get("xxxx", 0), max(acknowledged, default=0))
-
-    def list_of_errors(self, headers):
-        answer = request("GET", "http://localhost:5010/api/errors?limit=100", headers=headers)
-        return answer.json() if answer.status == 200 else None
 
 
 if __name__ == "__main__":

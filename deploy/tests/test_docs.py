@@ -208,6 +208,12 @@ def put_original(service, folder):
 class Machine(Clone):
     """A clone on a machine that has nothing but images in the end."""
 
+    def __enter__(self):
+        super().__enter__()
+        # What "from source" takes where there is no registry, as `make images` left it.
+        shutil.copytree(ROOT / "target/images", self.root / "target/images")
+        return self
+
     def __exit__(self, *_):
         containers = docker("ps", "--all", "--quiet").split()
         if containers:
@@ -233,8 +239,6 @@ class Deployed(unittest.TestCase):
                 before = sections["From source"] if section in BESIDE_A_STACK else []
                 if section == "Upgrading":
                     give_origin(clone.root)
-                # What "from source" takes where there is no registry.
-                clone.follow("make images")
                 clone.follow("\n".join([*before, *commands]), MONLIGHT_TARGET="prebuilt")
 
     def test_what_needs_a_running_stack(self):
@@ -247,7 +251,6 @@ class Deployed(unittest.TestCase):
                 clone.follow(command.replace("/srv/monlight", str(clone.root)))
 
     def start_from_source(self, clone):
-        clone.follow("make images")
         clone.follow("\n".join(blocks("docs/deployment.md", "sh")["From source"]), MONLIGHT_TARGET="prebuilt")
         wait_for("all services", lambda: all(is_healthy(port) for port in range(5010, 5014)))
 
