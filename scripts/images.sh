@@ -15,10 +15,11 @@ declare -rA BYTES_MAX=([error-tracker]=5000000 [log-viewer]=5000000 [metrics-col
 say() { printf '%s\n' "$*" >&2; }
 
 # The same modes whatever the umask and the checkout's were. The data folder is open like /tmp: in the image's volume
-# there is one user, and the operator may say which.
+# there is one user, and the operator may say which. What is there already stays: somebody else may be reading it.
 layout() {
     local binary=$1 root
     root=target/images/$(basename "$binary")
+    if cmp --silent "$binary" "$root/app/$(basename "$binary")"; then return 0; fi
     rm -rf "$root"
     install -d -m 0755 "$root/app"
     install -d -m 1777 "$root/app/data"

@@ -132,12 +132,9 @@ class Started(unittest.TestCase):
 
     def check_page(self, page, messages, metrics):
         """Its commands, then its Python; all of it in one terminal, beside the one with `make run`."""
-        clones, starts, *commands = [text for texts in blocks(page, "sh").values() for text in texts]
-        if starts.startswith("make run"):
-            self.assertEqual(clones.splitlines()[0].split(" && ")[1], "cd monlight")
-        else:
-            clones, starts, commands = "", clones, [starts, *commands]
-        self.assertRegex(starts, r"^make run( +#.*)?\n$")
+        clones, starts, *commands = "".join(text for texts in blocks(page, "sh").values() for text in texts).splitlines()
+        self.assertRegex(clones, r"^git clone \S+ && cd monlight$")
+        self.assertRegex(starts, r"^make run( +#.*)?$")
         with Clone() as clone, Running(clone):
             wait_for("a line of the demo", lambda: '"total":0' not in clone.follow(ASK.format(5011, "logs")))
             said = clone.follow("\n".join(commands))
