@@ -39,6 +39,8 @@ From a CI pipeline, with ADMIN_API_KEY in the environment:
 
 /// The largest `MAX_BODY_SIZE`: what error-tracker takes.
 pub(crate) const EVENT_BYTES_MAX: usize = 256 << 10;
+/// What all events that are not small may hold while they are translated and forwarded, besides their bodies.
+pub(crate) const LARGE_EVENTS_BYTES_MAX: usize = 3 << 20;
 /// A source map of 5 MiB as a JSON string, escapes included.
 pub(crate) const MAP_BODY_BYTES_MAX: usize = 10 << 20;
 /// What the body of a new DSN key may hold.

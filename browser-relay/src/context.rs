@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use common::memory::Memory;
+
 use crate::dsn::Keys;
 use crate::outbox::Outbox;
 use crate::upstream::Upstream;
@@ -14,4 +16,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Arc<Keys>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) outbox: Arc<Outbox>,
+    /// Events that are not small, while they are translated and forwarded: a batch of metrics may grow to half a megabyte, and
+    /// each worker has one.
+    pub(crate) large_events: Memory,
 }

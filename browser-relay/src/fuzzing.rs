@@ -118,8 +118,10 @@ pub fn event(bytes: &[u8]) {
         // Numbers are passed on as they are spelt, whether they fit into ours or not.
         serde_json::from_slice::<&RawValue>(&report).expect("a report");
     }
-    if let Ok(metrics) = Metrics::parse(bytes, "p", Some(NOW)) {
-        let items: Vec<&RawValue> = serde_json::from_slice(&metrics.body).expect("a batch");
-        assert_eq!(items.len(), metrics.count);
+    if let Ok(metrics) = Metrics::parse(bytes, "p")
+        && let Ok(batch) = metrics.batch(Some(NOW))
+    {
+        let items: Vec<&RawValue> = serde_json::from_slice(&batch).expect("a batch");
+        assert_eq!(items.len(), metrics.count());
     }
 }

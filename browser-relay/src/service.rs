@@ -5,9 +5,10 @@ use std::sync::Arc;
 use common::cli::{Failure, Program};
 use common::clock::Clock;
 use common::env::Env;
+use common::memory::Memory;
 use common::service::{Core, Service};
 
-use crate::config::{Config, DEFAULTS, HELP};
+use crate::config::{Config, DEFAULTS, HELP, LARGE_EVENTS_BYTES_MAX};
 use crate::context::Shared;
 use crate::door::Door;
 use crate::dsn::Keys;
@@ -38,7 +39,7 @@ fn run(env: Env) -> Result<(), Failure> {
     let (origins, event_bytes_max) = (config.origins, config.event_bytes_max);
     let seen = Arc::clone(&keys);
     let door = Door::new(ROUTES, config.admin_key, seen, origins, event_bytes_max, per_minute, Clock::System);
-    let shared = Arc::new(Shared { keys, upstream, outbox });
+    let shared = Arc::new(Shared { keys, upstream, outbox, large_events: Memory::new(LARGE_EVENTS_BYTES_MAX) });
     service.serve(ROUTES, door, &shared, || outbox_threads.stop())?;
     outbox_threads.join();
     service.close([retention])

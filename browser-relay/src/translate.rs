@@ -119,20 +119,20 @@ struct Extra<'a> {
     sources: Option<Box<RawValue>>,
 }
 
-/// A batch of metrics for metrics-collector.
-#[derive(Debug)]
-pub(crate) struct Metrics {
-    /// A JSON array.
-    pub(crate) body: Vec<u8>,
-    pub(crate) count: usize,
+/// A batch of metrics as a page sends it.
+pub(crate) struct Metrics<'a> {
+    items: Vec<&'a RawValue>,
+    project: &'a str,
+    session: Option<Cow<'a, str>>,
+    page: Option<String>,
 }
 
-impl Metrics {
-    /// Reads a request body and adds the labels that the relay knows; items without a time get `at`, if there is one.
-    pub(crate) fn parse(body: &[u8], project: &str, at: Option<Timestamp>) -> Result<Self, Invalid> {
+impl<'a> Metrics<'a> {
+    /// Reads a request body.
+    pub(crate) fn parse(body: &'a [u8], project: &'a str) -> Result<Self, Invalid> {
         let object = object(body)?;
         let raw = object.raw("metrics").ok_or_else(|| Invalid::new("Missing required field: metrics"))?;
-        let items: Vec<&RawValue> =
+        let items: Vec<&'a RawValue> =
             serde_json::from_str(raw.get()).map_err(|_| Invalid::new("Field 'metrics' must be an array"))?;
         if items.is_empty() {
             return Err(Invalid::new("Metrics array must not be empty"));
@@ -142,17 +142,28 @@ impl Metrics {
                 .because(format!("it has {}", items.len())));
         }
         let page = object.text("url").map(|url| page(&url).to_owned());
-        let session = object.text("session_id");
+        Ok(Self { items, project, session: object.text("session_id"), page })
+    }
+
+    /// How many items there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.items.len()
+    }
+
+    /// About what [`Self::batch`] takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let own: usize = self.items.iter().map(|item| item.get().len()).sum();
+        (own + self.count() * self.known(None).bytes()).min(METRICS_BYTES_MAX)
+    }
+
+    /// The JSON array for metrics-collector, with the labels that the relay knows; items without a time get `at`, if there is
+    /// one.
+    pub(crate) fn batch(&self, at: Option<Timestamp>) -> Result<Vec<u8>, Invalid> {
         let at = at.map(Timestamp::with_millis);
-        let known = Known {
-            project,
-            at: at.as_deref(),
-            session_id: session.as_deref().map(|session| cut(session, SESSION_BYTES_MAX)),
-            page: page.as_deref(),
-        };
-        let mut out = Vec::with_capacity((body.len() + items.len() * known.bytes()).min(METRICS_BYTES_MAX));
+        let known = self.known(at.as_deref());
+        let mut out = Vec::with_capacity(self.bytes());
         out.push(b'[');
-        for (number, item) in items.iter().enumerate() {
+        for (number, item) in self.items.iter().enumerate() {
             if number > 0 {
                 out.push(b',');
             }
@@ -163,7 +174,16 @@ impl Metrics {
             }
         }
         out.push(b']');
-        Ok(Self { body: out, count: items.len() })
+        Ok(out)
+    }
+
+    fn known<'k>(&'k self, at: Option<&'k str>) -> Known<'k> {
+        Known {
+            project: self.project,
+            at,
+            session_id: self.session.as_deref().map(|session| cut(session, SESSION_BYTES_MAX)),
+            page: self.page.as_deref(),
+        }
     }
 }
 
@@ -286,8 +306,9 @@ mod tests {
     use super::*;
 
     fn metrics(body: &Value) -> Result<Value, String> {
-        let parsed = Metrics::parse(body.to_string().as_bytes(), "web", None).map_err(|invalid| invalid.detail)?;
-        Ok(serde_json::from_slice(&parsed.body).expect("JSON"))
+        let body = body.to_string();
+        let batch = Metrics::parse(body.as_bytes(), "web").and_then(|metrics| metrics.batch(None));
+        Ok(serde_json::from_slice(&batch.map_err(|invalid| invalid.detail)?).expect("JSON"))
     }
 
     #[track_caller]

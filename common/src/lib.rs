@@ -10,6 +10,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod json;
 pub mod log;
+pub mod memory;
 pub mod process;
 pub mod prometheus;
 pub mod query;

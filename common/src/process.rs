@@ -33,12 +33,13 @@ fn bound_foreign_stacks() {
 }
 
 /// Keeps glibc's heap small. Two arenas instead of one per thread: threads rarely meet and little lies idle. And what is
-/// larger than 128 KB, such as a long list, comes from the system and goes back to it at once; left alone, glibc raises
-/// that threshold to 32 MB after the first such buffer and keeps them in the heap.
+/// larger than 32 KB, such as a large body or a long list, comes from the system and goes back to it at once. In the heap, the
+/// bodies of 240 clients at once leave so many holes that it takes twice their memory, and keeps it; left alone, glibc even
+/// raises that threshold to 32 MB after the first larger buffer.
 #[expect(unsafe_code, reason = "mallopt is a C function")]
 fn bound_heap() {
     const ARENAS: libc::c_int = 2;
-    const MMAP_THRESHOLD_BYTES: libc::c_int = 128 << 10;
+    const MMAP_THRESHOLD_BYTES: libc::c_int = 32 << 10;
     // SAFETY: mallopt takes two numbers and touches nothing of ours.
     #[cfg(target_env = "gnu")]
     unsafe {

@@ -1,12 +1,15 @@
 //! `/api/browser/…`: what pages send, made readable and passed on.
 
+use std::mem::take;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::http::error::{ApiError, Kind};
 use common::http::reply::Reply;
 use common::http::request::Request;
 use common::http::response::Response;
 use common::json::Invalid;
+use common::memory::Share;
 use serde_json::json;
 
 use crate::config::EVENT_BYTES_MAX;
@@ -20,21 +23,37 @@ use crate::upstream::{Event, Outcome, Target};
 /// The longest `Idempotency-Key` of a page that is taken over.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 100;
 
+/// How long a large event waits for its turn: longer than a back end that hangs holds up another.
+const LARGE_EVENT_WAIT: Duration = Duration::from_secs(3);
+
 /// `POST /api/browser/errors`: error-tracker's own answer, or 202 when it has to wait.
 pub(crate) fn error(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let dsn = dsn(ctx, request)?;
-    let error = BrowserError::parse(&request.body)?;
-    let event = event(Target::Errors, &dsn, request, report(ctx, &dsn.project, &error)?)?;
+    let body = take(&mut request.body);
+    // Its texts without their escapes, and the report.
+    let _share = room(ctx, 2 * body.len())?;
+    let report = report(ctx, &dsn.project, &body)?;
+    drop(body);
+    let event = event(Target::Errors, &dsn, request, report)?;
     forward(ctx, event, Ok, |status, body| {
         let body = if body.is_empty() { br#"{"status":"accepted"}"#.to_vec() } else { body };
         Response::new(status, "application/json", body)
     })
 }
 
+/// A share of what events may hold while they are translated and forwarded.
+fn room(ctx: &Context, bytes: usize) -> Result<Share<'_>, ApiError> {
+    let share = ctx.shared.large_events.take(bytes, LARGE_EVENT_WAIT);
+    share.ok_or_else(|| ApiError::unavailable(1, "Too many large events at once, try again"))
+}
+
 /// What error-tracker is sent: readable, if it takes so much.
-fn report(ctx: &Context, project: &str, error: &BrowserError<'_>) -> Result<Vec<u8>, ApiError> {
-    let Readable { stack, sources } = readable(ctx, project, error);
-    let mut report = error.report(project, &stack, sources);
+fn report(ctx: &Context, project: &str, body: &[u8]) -> Result<Vec<u8>, ApiError> {
+    let error = BrowserError::parse(body)?;
+    let mut report = match readable(ctx, project, &error) {
+        Some(Readable { stack, sources }) => error.report(project, &stack, sources),
+        None => error.report(project, &error.stack, None),
+    };
     if report.len() > EVENT_BYTES_MAX {
         report = error.report(project, &error.stack, None);
     }
@@ -46,30 +65,27 @@ fn report(ctx: &Context, project: &str, error: &BrowserError<'_>) -> Result<Vec<
 }
 
 /// The stack as far as source maps make it so. Without a release there is none to look for.
-fn readable(ctx: &Context, project: &str, error: &BrowserError<'_>) -> Readable {
-    let unreadable = || Readable { stack: error.stack.to_string(), sources: None };
-    let Some(release) = error.release.as_deref() else { return unreadable() };
+fn readable(ctx: &Context, project: &str, error: &BrowserError<'_>) -> Option<Readable> {
+    let release = error.release.as_deref()?;
     let resolved = ctx.reader().and_then(|reader| resolve_stack(reader, project, release, &error.stack));
-    resolved.unwrap_or_else(|problem| {
-        log::warn!("a stack stays as it is: {problem}");
-        unreadable()
-    })
+    resolved.inspect_err(|problem| log::warn!("a stack stays as it is: {problem}")).ok()
 }
 
 /// `POST /api/browser/metrics`: 202 with the number of items.
 pub(crate) fn metrics(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let dsn = dsn(ctx, request)?;
-    let metrics = Metrics::parse(&request.body, &dsn.project, None)?;
-    let count = metrics.count;
-    let event = event(Target::Metrics, &dsn, request, metrics.body)?;
+    let body = take(&mut request.body);
+    let metrics = Metrics::parse(&body, &dsn.project)?;
+    let _share = room(ctx, metrics.bytes())?;
+    let event = event(Target::Metrics, &dsn, request, metrics.batch(None)?)?;
     // What waits must say when it was, or it would count for the time it arrives.
     let with_time = |mut event: Event| {
         // A batch may have half a megabyte: it is not held twice.
         event.body = Vec::new();
-        let metrics = Metrics::parse(&request.body, &dsn.project, Some(ctx.core.clock.now()))?;
-        Ok(Event { body: metrics.body, ..event })
+        Ok(Event { body: metrics.batch(Some(ctx.core.clock.now()))?, ..event })
     };
-    forward(ctx, event, with_time, |_, _| Response::json(202, &json!({"status": "accepted", "count": count})))
+    let answer = json!({"status": "accepted", "count": metrics.count()});
+    forward(ctx, event, with_time, move |_, _| Response::json(202, &answer))
 }
 
 /// Sends an event on, or keeps it for later when its back end is away or others wait already.

@@ -1,19 +1,57 @@
 //! The public port under abuse: good clients go on, and memory stays within its limit.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use common::testing::{Client, Connection};
+use serde_json::json;
 
 use super::{Relay, error, start, start_with};
 
 /// What the service may take under every attack; debug builds take a little more than the release's.
 const MEMORY_MAX: u64 = 22_000_000;
+/// What a debug build takes more when most connections have a request: its stacks are deeper, and it has more code.
+const DEBUG_MEMORY: u64 = 10_000_000;
 
 #[track_caller]
 fn check_serves(relay: &Relay) {
     assert_eq!(relay.page().post_json("/api/browser/errors", &error("good")).status, 201);
     assert_eq!(relay.stranger().get("/health").status, 200);
     assert!(relay.peak_memory() < MEMORY_MAX, "{} bytes", relay.peak_memory());
+}
+
+/// Of the largest size, from as many clients as may connect; those there is no room for are told to come back.
+#[test]
+fn large_events_from_many_at_once() {
+    let relay = start();
+    let stack = "    at f (https://shop.example/app.js:1:2)\n".repeat(1400);
+    let error = json!({"type": "T", "message": "m", "stack": stack}).to_string();
+    // A thousand items whose labels make half a megabyte of them.
+    let page = format!("https://shop.example/{}", "x".repeat(195));
+    let items = vec![json!({"name": "a", "type": "gauge", "value": 1}); 1000];
+    let batch = json!({"metrics": items, "url": page, "session_id": "s".repeat(60)}).to_string();
+    let taken = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for number in 0..240 {
+            let (relay, taken, error, batch) = (&relay, &taken, &error, &batch);
+            scope.spawn(move || {
+                for round in 0..3 {
+                    let (path, body) = if (number + round) % 4 == 0 { ("metrics", batch) } else { ("errors", error) };
+                    let answer = relay.page().send("POST", &format!("/api/browser/{path}"), body.as_bytes());
+                    // A client that sends too slowly makes room for another.
+                    let Ok(answer) = answer else { continue };
+                    match answer.status {
+                        201 | 202 => drop(taken.fetch_add(1, Ordering::Relaxed)),
+                        503 => assert!(answer.headers.contains_key("retry-after"), "{}", answer.text()),
+                        status => panic!("{status}: {}", answer.text()),
+                    }
+                }
+            });
+        }
+    });
+    assert!(taken.into_inner() > 100);
+    let more = if std::env::var_os("MONLIGHT_BIN_DIR").is_some() { 0 } else { DEBUG_MEMORY };
+    assert!(relay.peak_memory() < MEMORY_MAX + more, "{} bytes", relay.peak_memory());
 }
 
 #[test]

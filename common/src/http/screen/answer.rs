@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Shared;
 use super::connection::{BUSY, Connection, WRITING, find_empty_line};
 use super::local::{ANSWER_TIME_MAX, Local, read_once};
-use super::memory::Share;
 use crate::http::stream::{FRAME_BYTES_MAX, Frame, STREAM_MARK};
+use crate::memory::Share;
 
 /// One piece of an answer. The clock of a client that does not read starts anew with each.
 const PIECE_BYTES: usize = 4 << 10;

@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Client, End, Incoming, READ_BYTES, RECEIVING, is_timeout, refused};
 use super::local::Local;
-use super::memory::{SMALL_BYTES, Share};
 use crate::http::body::{BadChunks, Chunks};
 use crate::http::error::{ApiError, Kind};
 use crate::http::head::Framing;
 use crate::http::metrics::Refusal;
+use crate::memory::{SMALL_BYTES, Share};
 
 /// A body is complete this long after its head.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// So much of a large body comes with its head; what waits for its share holds no more.
+const SHARE_AT_BYTES: usize = READ_BYTES / 2;
 /// Larger bodies are kept in parts of this size; glibc gives them back to the system one by one.
 const PART_BYTES: usize = 256 << 10;
 
@@ -35,20 +37,24 @@ pub(super) struct Arriving<'s> {
     bytes_max: usize,
     received: usize,
     deadline: Instant,
+    /// How much of it must be here before a share is asked for.
+    share_at: usize,
     share: Option<Share<'s>>,
 }
 
 impl Arriving<'_> {
     pub(super) fn new(incoming: &Incoming, input_bytes: usize) -> Result<Self, End> {
-        let bytes_max = match incoming.framing {
+        let (bytes_max, share_at) = match incoming.framing {
             Framing::Length(length) if length > incoming.body_bytes_max as u64 => {
                 return Err(body_too_large(incoming.body_bytes_max));
             }
-            Framing::Length(length) => length as usize,
-            Framing::Chunked => incoming.body_bytes_max,
+            Framing::Length(length) if length <= SMALL_BYTES as u64 => (length as usize, usize::MAX),
+            Framing::Length(length) => (length as usize, SHARE_AT_BYTES),
+            // It may well be small: most are.
+            Framing::Chunked => (incoming.body_bytes_max, SMALL_BYTES),
         };
         let received = input_bytes - incoming.head_bytes;
-        Ok(Self { bytes_max, received, deadline: Instant::now() + BODY_TIME_MAX, share: None })
+        Ok(Self { bytes_max, received, deadline: Instant::now() + BODY_TIME_MAX, share_at, share: None })
     }
 }
 
@@ -99,10 +105,11 @@ impl<'c> Client<'c> {
     }
 
     fn fill_body(&mut self, most: usize, arriving: &mut Arriving<'c>) -> Result<(), End> {
-        if arriving.share.is_none() && arriving.received >= SMALL_BYTES {
+        if arriving.share.is_none() && arriving.received >= arriving.share_at {
             arriving.share = Some(self.shared.room_for_body(arriving.bytes_max).ok_or_else(no_room_for_body)?);
             self.connection.set_state(RECEIVING);
         }
+        let most = if arriving.share.is_some() { most } else { most.min(arriving.share_at - arriving.received) };
         match self.fill(most, arriving.deadline) {
             Ok(0) => Err(End::Closed),
             Ok(count) => {

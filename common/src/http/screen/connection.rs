@@ -10,12 +10,12 @@ use super::Shared;
 use super::answer::{Answer, Answering};
 use super::arriving::{Arriving, Body, send_parts};
 use super::local::{Local, read_once};
-use super::memory::SMALL_BYTES;
 use crate::http::error::{ApiError, Kind};
 use crate::http::gate::{Admitted, Caller, Outcome};
 use crate::http::head::{FORWARDED_HEADERS, Framing, HEAD_BYTES_MAX, Head};
 use crate::http::metrics::{HttpMetrics, Refusal};
 use crate::http::response::Response;
+use crate::memory::SMALL_BYTES;
 
 /// A head is complete this long after its first byte, or after the connection was opened.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
@@ -66,13 +66,11 @@ pub(super) struct Buffers {
     answer: Vec<u8>,
 }
 
-impl Buffers {
-    /// Keeps what a common request needs.
-    fn give_back(&mut self) {
-        for buffer in [&mut self.input, &mut self.outgoing, &mut self.answer] {
-            if buffer.capacity() > KEPT_BYTES {
-                buffer.shrink_to(KEPT_BYTES);
-            }
+/// Keeps what a common request needs.
+fn give_back<const N: usize>(buffers: [&mut Vec<u8>; N]) {
+    for buffer in buffers {
+        if buffer.capacity() > KEPT_BYTES {
+            buffer.shrink_to(KEPT_BYTES);
         }
     }
 }
@@ -267,10 +265,7 @@ impl<'c> Client<'c> {
             Framing::Chunked => self.read_chunked_body(incoming, arriving)?,
         };
         self.connection.set_state(BUSY);
-        let end = body.end;
-        let outcome = self.exchange(incoming, body);
-        self.consume(end);
-        outcome
+        self.exchange(incoming, body)
     }
 
     /// Waits for a head and reads it to its empty line; its length.
@@ -378,6 +373,8 @@ impl<'c> Client<'c> {
         }
         let input = &mut self.buffers.input;
         let before = input.len();
+        // Not doubled: as many of these as connections grow at a time.
+        input.reserve_exact(most);
         input.resize(before + most, 0);
         let outcome = read_once(&mut &self.connection.socket, &mut input[before..]);
         input.truncate(before + outcome.as_ref().copied().unwrap_or(0));
@@ -387,6 +384,7 @@ impl<'c> Client<'c> {
     /// Sends the request to tiny_http and its answer to the client.
     fn exchange(&mut self, incoming: &Incoming, body: Body) -> Result<bool, End> {
         let Buffers { input, outgoing, answer } = &mut self.buffers;
+        // Writing to a Vec cannot fail.
         let _ = write!(outgoing, "content-length: {}\r\n\r\n", body.length(incoming.head_bytes));
         let keep_open = incoming.keep_alive && !self.shared.stopping.load(Ordering::Relaxed);
         let Incoming { is_head, is_http10, .. } = *incoming;
@@ -406,13 +404,17 @@ impl<'c> Client<'c> {
             } else {
                 send_parts(&mut local, outgoing, body.parts)?;
             }
+            // The worker has it now; nobody holds it twice while it is worked on.
+            input.drain(..body.end);
+            outgoing.clear();
+            give_back([input, outgoing]);
             answering.take_over(&mut local, self.shared)
         });
         match outcome {
             Ok(Answer::Whole(share)) => {
                 let written = answering.write();
                 // The memory goes before the share of it.
-                self.buffers.give_back();
+                give_back([answer]);
                 drop(share);
                 written?;
                 Ok(keep_open)
@@ -431,12 +433,6 @@ impl<'c> Client<'c> {
                 Err(End::Refused(busy, Refusal::WorkersBusy))
             }
         }
-    }
-
-    fn consume(&mut self, end: usize) {
-        self.buffers.input.drain(..end);
-        self.buffers.outgoing.clear();
-        self.buffers.give_back();
     }
 
     fn skip_empty_lines(&mut self) {

@@ -10,7 +10,6 @@ mod answer;
 mod arriving;
 mod connection;
 mod local;
-mod memory;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -26,12 +25,12 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::http::gate::Admit;
 use crate::http::metrics::{HttpMetrics, Refusal};
+use crate::memory::{Memory, Share};
 use crate::shutdown::Stop;
 
 use connection::{Connection, RECEIVING, WRITING};
 pub(crate) use local::GREETING_TARGET;
 use local::{LOCAL_CONNECTIONS_MAX, LocalPool};
-use memory::{Memory, Share};
 
 /// Connections that may wait in the kernel to be accepted.
 const BACKLOG: i32 = 1024;
