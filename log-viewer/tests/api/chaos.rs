@@ -132,6 +132,15 @@ fn assert_same(found: &Lines, written: &Lines, viewer: &Viewer) {
     }
 }
 
+/// Waits until the logs are being followed: from one that was written to before it was seen only the end is read.
+#[track_caller]
+fn begin(viewer: &Viewer, programs: &mut [Program]) {
+    for program in programs.iter_mut() {
+        program.write(Stream::Stdout, "it begins".into());
+    }
+    check_stored(viewer, &programs.iter().flat_map(|program| program.written.clone()).collect());
+}
+
 /// Everything that was ever written is in the file, and the file is sound.
 #[track_caller]
 fn check_everything(viewer: Viewer, programs: &[Program]) {
@@ -159,6 +168,7 @@ fn every_line_is_stored_exactly_once_under_kill_and_rotation() {
     let home = Home::new();
     let mut programs = programs(&home, &mut random);
     let viewer = start_in(home, &[("MAX_ENTRIES", "1000000")]);
+    begin(&viewer, &mut programs);
     let stop = AtomicBool::new(false);
     let viewer = thread::scope(|scope| {
         let running: Vec<_> = programs.iter_mut().map(|program| scope.spawn(|| program.run(&stop))).collect();
@@ -185,6 +195,7 @@ fn what_was_rotated_while_nobody_read_is_read_later() {
         let container = home.docker.container_with("shop", LogOptions::rotated(20_000, 10, compress));
         let mut program = Program::new(container, random.fork());
         let viewer = start_in(home, &[]);
+        begin(&viewer, std::slice::from_mut(&mut program));
         for _ in 0..50 {
             program.say_something();
         }
