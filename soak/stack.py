@@ -181,7 +181,13 @@ class Stack:
     def _settings(self) -> dict[str, dict[str, str]]:
         return {
             "error-tracker": {"API_KEY": KEY},
-            "log-viewer": {"API_KEY": KEY, "LOG_SOURCES": str(self.containers), "MAX_ENTRIES": "1000000000"},
+            "log-viewer": {
+                "API_KEY": KEY,
+                "LOG_SOURCES": str(self.containers),
+                "MAX_ENTRIES": "1000000000",
+                # All of a log, also if it is written to before it is looked at.
+                "TAIL_BUFFER": "1000000000",
+            },
             "metrics-collector": {
                 "API_KEY": KEY,
                 "RETENTION_RAW": str(RAW_HOURS),
