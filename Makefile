@@ -83,10 +83,10 @@ lint: setup-test ui ## formatting, clippy, types, scripts, workflows; warnings a
 audit: ## licences, sources and known vulnerabilities of what the binaries are made of
 	@scripts/audit.sh
 
-bench: build ## measure every figure and write docs/performance.md
+bench: setup-test build ## every figure, or those of SECTIONS="ui deploy", into docs/performance.md; VOLUME=full takes longer
 	@scripts/setup.sh bench
 	MONLIGHT_UI=none CARGO_TARGET_DIR=$(WITHOUT_UI) $(BUILD)
-	MONLIGHT_BIN_DIR_WITHOUT_UI=$(WITHOUT_UI)/$(TARGET)/release cargo bench --workspace --locked --bench figures
+	@MONLIGHT_BIN_DIR_WITHOUT_UI=$(WITHOUT_UI)/$(TARGET)/release scripts/bench.sh $(SECTIONS)
 
 release-%: ## release a service, `services`, `python`, `js` or `all` as V=x.y.z; DRY_RUN=1 only shows it
 	@scripts/release.sh release $* "$$V"

@@ -2,11 +2,12 @@
 //! `docs/performance.md`. error-tracker stands behind it, `wrk` in front, all on one machine; rate limits are off.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::testing::figures::{self, Load, Table};
+use common::testing::figures::load::{self, CONNECTIONS, Load, Step};
+use common::testing::figures::{self, Table};
 use common::testing::{self, Random, Service, TempDir};
 use serde_json::{Value, json};
 
@@ -15,7 +16,15 @@ const KEY: &str = "bench";
 const LOAD_SECONDS: u32 = 10;
 
 fn main() {
-    let binary = testing::binary("browser-relay", env!("CARGO_BIN_EXE_browser-relay"));
+    figures::run(&[("browser-relay", measure), ("browser-relay-load", under_load)]);
+}
+
+fn binary() -> PathBuf {
+    testing::binary("browser-relay", env!("CARGO_BIN_EXE_browser-relay"))
+}
+
+fn measure() {
+    let binary = binary();
     let mut table = Table::default();
     let megabytes = std::fs::metadata(&binary).expect("the binary").len() as f64 / 1e6;
     table.add("static binary, stripped", "under 5 MB", format!("{megabytes:.2} MB"), megabytes < 5.0);
@@ -39,6 +48,23 @@ fn main() {
         map.len() as f64 / 1e6
     );
     table.write("browser-relay", &note);
+}
+
+fn under_load() {
+    let binary = binary();
+    let step = |connections| {
+        let folder = TempDir::new();
+        let tracker = start_tracker(&binary.with_file_name("error-tracker"), folder.path());
+        let relay = start(&binary, folder.path(), &tracker);
+        Step::measure(&relay, connections, |connections| send(&relay, "relay", connections, load::SECONDS))
+    };
+    let steps: Vec<Step> = CONNECTIONS.map(step).into();
+    let note = format!(
+        "Errors of pages, forwarded to an error-tracker with an empty database for each number of connections; that and `wrk` ({} s each) \
+         run on the same machine. `RATE_LIMIT=0`. Every answer is sent after error-tracker's fsync. Memory and CPU are the relay's.",
+        load::SECONDS
+    );
+    load::write("browser-relay-load", &note, "errors", 1.0, &steps);
 }
 
 fn start_tracker(binary: &Path, folder: &Path) -> Service {
@@ -65,10 +91,10 @@ fn start(binary: &Path, folder: &Path, tracker: &Service) -> Service {
 }
 
 fn errors(relay: &Service, tracker: &Service, table: &mut Table) {
-    let busy = load(relay, "relay", 32);
+    let busy = send(relay, "relay", 32, LOAD_SECONDS);
     let measured = format!("{:.0}/s, p99 {:.0} ms", busy.rate, busy.p99);
     table.add("errors end to end, 32 connections", "2,000/s", measured, busy.rate >= 2000.0);
-    let (through, direct) = (load(relay, "relay", 1), load(tracker, "tracker", 1));
+    let (through, direct) = (send(relay, "relay", 1, LOAD_SECONDS), send(tracker, "tracker", 1, LOAD_SECONDS));
     let added = through.p50 - direct.p50;
     let measured = format!("{added:.2} ms ({:.2} ms, error-tracker alone {:.2} ms)", through.p50, direct.p50);
     table.add("latency that the relay adds, one connection, p50", "under 1 ms", measured, added < 1.0);
@@ -76,9 +102,9 @@ fn errors(relay: &Service, tracker: &Service, table: &mut Table) {
     table.add("peak RSS under these loads", "under 22 MB", format!("{peak:.1} MB"), peak < 22.0);
 }
 
-fn load(service: &Service, mode: &str, connections: u32) -> Load {
+fn send(service: &Service, mode: &str, connections: u32, seconds: u32) -> Load {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/error.lua");
-    figures::wrk(service.address(), &script, &[("MODE", mode), ("KEY", KEY)], connections, LOAD_SECONDS)
+    load::wrk(service.address(), &script, &[("MODE", mode), ("KEY", KEY)], connections, seconds)
 }
 
 /// Uploads of a map, one after the other, each in place of the one before.

@@ -1,6 +1,7 @@
 //! For tests: the real binary on a free port with a database of its own, and a plain HTTP client.
 
 pub mod database;
+pub mod docker_logs;
 pub mod docs;
 pub mod figures;
 pub mod openapi;
@@ -31,13 +32,19 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// # Panics
 /// When it does not within [`PATIENCE`]; says what was awaited.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_up_to(PATIENCE, what, condition)
+}
+
+/// The same with another patience: how long a bench's work takes is what it measures.
+#[track_caller]
+pub fn wait_up_to<T>(patience: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        assert!(Instant::now() < deadline, "waited {patience:?} for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -283,6 +290,22 @@ impl Service {
     /// Resident memory now, bytes.
     pub fn memory(&self) -> u64 {
         self.status_kib("VmRSS:") * 1024
+    }
+
+    /// Seconds of a core so far, user and system (proc(5), which counts in hundredths).
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a running process");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum();
+        ticks / 100.0
+    }
+
+    /// A figure of `GET /metrics` that has no labels.
+    #[track_caller]
+    pub fn figure(&self, key: &str, name: &str) -> f64 {
+        let page = self.client(key).get("/metrics").text();
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
     }
 
     fn status_kib(&self, name: &str) -> u64 {

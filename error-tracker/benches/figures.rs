@@ -1,12 +1,15 @@
 //! Measures every figure of error-tracker on the machine at hand: `make bench`. Prints one table and writes it to
 //! `docs/performance.md`. The load comes from `wrk` on the same machine; rate limits are off.
 
-use std::path::Path;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::testing::figures::{self, Load, Table, percentile};
+use common::testing::figures::load::{self, CONNECTIONS, Load, Step};
+use common::testing::figures::{self, Table, percentile};
 use common::testing::{self, Client, Connection, Service, TempDir};
 
 const KEY: &str = "bench";
@@ -17,17 +20,41 @@ const GROUPS: u64 = 100_000;
 const LIST_REQUESTS: usize = 300;
 
 fn main() {
-    let binary = testing::binary("error-tracker", env!("CARGO_BIN_EXE_error-tracker"));
+    figures::run(&[("error-tracker", measure), ("error-tracker-load", under_load)]);
+}
+
+fn binary() -> PathBuf {
+    testing::binary("error-tracker", env!("CARGO_BIN_EXE_error-tracker"))
+}
+
+fn measure() {
+    let binary = binary();
     let mut table = Table::default();
     size_and_idle(&binary, &mut table);
     let raw = raw_sqlite_rate();
     loads(&binary, raw, &mut table);
+    attacks(&binary, &mut table);
     lists(&binary, &mut table);
     let note = format!(
         "The load generator (`wrk`, 2 threads, {LOAD_SECONDS} s each) runs on the same machine. `RATE_LIMIT=0`. Every answer \
          to a report is sent after its fsync (`synchronous=FULL`). Reports are 2.9 KB."
     );
     table.write("error-tracker", &note);
+}
+
+fn under_load() {
+    let step = |connections| {
+        let folder = TempDir::new();
+        let service = start(&binary(), folder.path());
+        Step::measure(&service, connections, |connections| wrk_for(&service, "unique", connections, load::SECONDS))
+    };
+    let steps: Vec<Step> = CONNECTIONS.map(step).into();
+    let note = format!(
+        "Unique reports of 2.9 KB into an empty database for each number of connections; `wrk` runs on the same machine, {} s each. \
+         `RATE_LIMIT=0`. Every answer is sent after its fsync (`synchronous=FULL`).",
+        load::SECONDS
+    );
+    load::write("error-tracker-load", &note, "reports", 1.0, &steps);
 }
 
 fn start(binary: &Path, folder: &Path) -> Service {
@@ -102,6 +129,50 @@ fn loads(binary: &Path, raw: f64, table: &mut Table) {
     );
 }
 
+/// Floods from clients that do not read, heads without an end, and bodies that never come, all at once; the tests have more.
+fn attacks(binary: &Path, table: &mut Table) {
+    const FLOODS: usize = 8;
+    const STALLED: usize = 500;
+    const SECONDS: u64 = 5;
+    let folder = TempDir::new();
+    let service = start(binary, folder.path());
+    let stalled =
+        format!("POST /api/errors HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Length: 200000\r\n\r\n{{");
+    let _held: Vec<TcpStream> = (0..STALLED)
+        .map(|_| {
+            let mut stream = TcpStream::connect(service.address()).expect("a connection");
+            // The service closes those for which it has no room.
+            let _ = stream.write_all(stalled.as_bytes());
+            stream
+        })
+        .collect();
+    let until = Instant::now() + Duration::from_secs(SECONDS);
+    let requests = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    thread::scope(|scope| {
+        for (start, more) in [(requests.as_str(), requests.as_str()), ("GET / HTTP/1.1\r\nX: ", "aaaaaaaaaaaaaaaa")] {
+            for _ in 0..FLOODS {
+                scope.spawn(|| flood(&service, start, more, until));
+            }
+        }
+    });
+    assert_eq!(Client::new(service.address()).get("/health").status, 200);
+    let peak = service.peak_memory() as f64 / 1e6;
+    let what = format!("peak RSS under {FLOODS} floods, {FLOODS} endless heads and {STALLED} stalled clients");
+    table.add(&what, "under 15 MB", format!("{peak:.1} MB"), peak < 15.0);
+}
+
+/// Writes without reading, and connects again when that is refused.
+fn flood(service: &Service, start: &str, more: &str, until: Instant) {
+    while Instant::now() < until {
+        let mut stream = TcpStream::connect(service.address()).expect("a connection");
+        stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a time limit");
+        let mut piece = start;
+        while Instant::now() < until && stream.write_all(piece.as_bytes()).is_ok() {
+            piece = more;
+        }
+    }
+}
+
 fn lists(binary: &Path, table: &mut Table) {
     let folder = TempDir::new();
     let service = start(binary, folder.path());
@@ -147,7 +218,7 @@ fn wrk(service: &Service, mode: &str, connections: u32) -> Load {
 
 fn wrk_for(service: &Service, mode: &str, connections: u32, seconds: u32) -> Load {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/report.lua");
-    figures::wrk(service.address(), &script, &[("MODE", mode), ("KEY", KEY)], connections, seconds)
+    load::wrk(service.address(), &script, &[("MODE", mode), ("KEY", KEY)], connections, seconds)
 }
 
 /// Runs a load while another client asks for the health every five milliseconds; the p99 of that in ms.

@@ -1,22 +1,33 @@
-//! For benches: a table of figures, and the page that holds the tables of all services.
+//! For benches: their sections, a table of figures, and what they have in common.
+
+pub mod chart;
+pub mod load;
+pub mod page;
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
-use std::thread;
 
-const HEAD: &str = "\
----
-title: Performance
-description: What make bench measured, against its goals.
-order: 18
----
+/// Runs the sections of a bench that its arguments name: all when they name none. `--list` prints their names, and
+/// `--failed NAME WHY` notes in the page that one could not be measured. Sections of other benches are none of ours.
+pub fn run(sections: &[(&str, fn())]) {
+    // `cargo bench` adds a flag of its own.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let is_ours = |name: &str| sections.iter().any(|(own, _)| *own == name);
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--list"] => sections.iter().for_each(|(name, _)| say(name)),
+        ["--failed", name, why] if is_ours(name) => page::note_failure(name, why),
+        ["--failed", ..] => {}
+        ref chosen => {
+            let is_chosen = |name: &str| chosen.is_empty() || chosen.contains(&name);
+            sections.iter().filter(|(name, _)| is_chosen(name)).for_each(|(_, measure)| measure());
+        }
+    }
+}
 
-# Performance
-
-Written by `make bench`; do not edit.
-";
+#[expect(clippy::print_stdout, reason = "the one who asks reads it there")]
+fn say(name: &str) {
+    println!("{name}");
+}
 
 /// Figures, what each should reach, and whether it does.
 #[derive(Default)]
@@ -31,64 +42,20 @@ impl Table {
         self.rows.push((what.into(), goal.into(), measured, is_met));
     }
 
-    /// Prints the table and replaces this service's section in `docs/performance.md`; the others stay.
-    pub fn write(&self, service: &str, note: &str) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
-        let section = self.render(service, note);
-        eprintln!("{section}");
-        let page = std::fs::read_to_string(&path).unwrap_or_default();
-        std::fs::write(&path, replace(&page, service, &section)).expect("docs/performance.md can be written");
+    /// Replaces the section of that name in `docs/performance.md`; the others stay.
+    pub fn write(&self, section: &str, note: &str) {
+        page::write(section, &format!("{note}\n\n{}", self.render()));
     }
 
-    fn render(&self, service: &str, note: &str) -> String {
-        let mut section = format!(
-            "## {service}\n\n{}\n\n{note}\n\n| figure | goal | measured | met |\n|---|---|---|---|\n",
-            machine()
-        );
+    /// As Markdown.
+    pub fn render(&self) -> String {
+        let mut table = format!("{}\n|---|---|---|---|\n", page::FIGURES);
         for (what, goal, measured, is_met) in &self.rows {
             let met = if *is_met { "yes" } else { "no" };
-            let _ = writeln!(section, "| {what} | {goal} | {measured} | {met} |");
+            let _ = writeln!(table, "| {what} | {goal} | {measured} | {met} |");
         }
-        section
+        table
     }
-}
-
-/// The page with one section changed; sections are in the order of their names.
-fn replace(page: &str, service: &str, section: &str) -> String {
-    let others = page.split("\n## ").skip(1).map(|rest| format!("## {}\n", rest.trim_end()));
-    let mut sections: Vec<String> =
-        others.filter(|other| other.lines().next() != Some(&format!("## {service}"))).collect();
-    sections.push(section.to_owned());
-    sections.sort();
-    format!("{HEAD}\n{}", sections.join("\n"))
-}
-
-/// What `wrk` measured.
-pub struct Load {
-    /// Answers per second.
-    pub rate: f64,
-    /// Milliseconds.
-    pub p50: f64,
-    /// Milliseconds.
-    pub p99: f64,
-}
-
-/// Loads a service with `wrk` from this machine. The script prints `RESULT` and four numbers at its end: answers per second,
-/// p50 and p99 in milliseconds, and how many answers were wrong, of which there must be none.
-pub fn wrk(address: SocketAddr, script: &Path, variables: &[(&str, &str)], connections: u32, seconds: u32) -> Load {
-    let output = Command::new("wrk")
-        .args(["--threads", &connections.min(2).to_string(), "--connections", &connections.to_string()])
-        .args(["--duration", &format!("{seconds}s"), "--script"])
-        .arg(script)
-        .arg(format!("http://{address}"))
-        .envs(variables.iter().copied())
-        .output()
-        .expect("wrk is installed by make bench");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix("RESULT ")).unwrap_or_else(|| panic!("wrk said {text}"));
-    let numbers: Vec<f64> = line.split(' ').map(|number| number.parse().expect("a number")).collect();
-    assert!(numbers[3].abs() < 0.5, "{variables:?}: {} answers were wrong", numbers[3]);
-    Load { rate: numbers[0], p50: numbers[1], p99: numbers[2] }
 }
 
 /// Nearest rank.
@@ -97,17 +64,39 @@ pub fn percentile(values: &mut [f64], rank: usize) -> f64 {
     values[(values.len() * rank).div_ceil(100) - 1]
 }
 
-/// Commit, cores and processor.
-fn machine() -> String {
-    let said = |program: &str, args: &[&str]| {
-        let output = Command::new(program).args(args).output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let commit = said("git", &["log", "-1", "--format=commit %h of %cs"]).unwrap_or_default();
-    let cores = thread::available_parallelism().map_or(0, usize::from);
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    format!("Measured at {commit} on {cores} cores ({}).", model.trim_start_matches(['\t', ':', ' ']))
+/// Whether `VOLUME=full` asks for what takes longer and needs a large disk.
+pub fn is_full() -> bool {
+    std::env::var_os("VOLUME").is_some_and(|volume| volume == "full")
+}
+
+/// Whether temporary files may take so many bytes and leave some room to the machine; says so when not.
+pub fn has_room(bytes: f64, what: &str) -> bool {
+    const LEFT: f64 = 2e9;
+    let disk = rustix::fs::statvfs(std::env::temp_dir()).expect("a file system");
+    let free = disk.f_bavail as f64 * disk.f_frsize as f64;
+    let has_room = free > bytes + LEFT;
+    if !has_room {
+        eprintln!("{what}: left out, it needs {:.0} GB and {:.0} GB are free", (bytes + LEFT) / 1e9, free / 1e9);
+    }
+    has_room
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// 1234567 as 1,234,567.
+pub fn with_commas(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -115,18 +104,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_service_has_its_section() {
-        let first = replace("", "b", "## b\n\nold\n");
-        assert_eq!(first, format!("{HEAD}\n## b\n\nold\n"));
-        let both = replace(&first, "a", "## a\n\nx\n");
-        assert_eq!(both, format!("{HEAD}\n## a\n\nx\n\n## b\n\nold\n"));
-        assert_eq!(replace(&both, "b", "## b\n\nnew\n"), format!("{HEAD}\n## a\n\nx\n\n## b\n\nnew\n"));
-    }
-
-    #[test]
     fn percentiles_are_nearest_rank() {
         let mut values: Vec<f64> = (1..=10).rev().map(f64::from).collect();
         assert!((percentile(&mut values, 50) - 5.0).abs() < 1e-9);
         assert!((percentile(&mut values, 99) - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn large_numbers_have_commas() {
+        assert_eq!([0.0, 999.0, 1000.0, 1_234_567.4].map(with_commas), ["0", "999", "1,000", "1,234,567"]);
     }
 }

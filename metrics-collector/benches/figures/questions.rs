@@ -35,7 +35,7 @@ pub(crate) fn measure(binary: &Path, table: &mut Table) {
         ("dashboard, 24 h, 2,000 series", "/api/dashboard?period=24h", 100.0),
         ("names of metrics", "/api/metrics/names", 20.0),
     ] {
-        let p99 = p99(&service, path);
+        let p99 = took(&service, path, REQUESTS, 99);
         let shown = if goal.is_finite() { format!("under {goal:.0} ms") } else { "-".into() };
         table.add(&format!("{what}, p99"), &shown, format!("{p99:.1} ms"), p99 < goal);
     }
@@ -44,9 +44,10 @@ pub(crate) fn measure(binary: &Path, table: &mut Table) {
     assert!(service.terminate().success());
 }
 
-fn p99(service: &Service, path: &str) -> f64 {
+/// A percentile of so many answers, ms.
+pub(super) fn took(service: &Service, path: &str, requests: usize, rank: usize) -> f64 {
     let client = service.client(KEY);
-    let mut took: Vec<f64> = (0..REQUESTS)
+    let mut took: Vec<f64> = (0..requests)
         .map(|_| {
             let began = Instant::now();
             let answer = client.get(path);
@@ -54,7 +55,7 @@ fn p99(service: &Service, path: &str) -> f64 {
             began.elapsed().as_secs_f64() * 1e3
         })
         .collect();
-    percentile(&mut took, 99)
+    percentile(&mut took, rank)
 }
 
 fn name(series: i64) -> String {

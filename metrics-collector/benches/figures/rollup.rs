@@ -7,14 +7,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use common::testing::figures::{Table, percentile};
-use common::testing::{self, Client, Random, Service, TempDir};
+use common::testing::{self, Client, PATIENCE, Random, Service, TempDir};
 use rusqlite::Connection;
 
 const KEY: &str = "bench";
 const POINTS: usize = 1_000_000;
 /// Those of a minute at the rate that can be stored.
 const POINTS_MANY: usize = 18_000_000;
-const SERIES: usize = 2000;
+pub(super) const SERIES: usize = 2000;
 /// Points of a series in each of the other minutes.
 const POINTS_EARLIER: usize = 4;
 /// The start of an hour that is over.
@@ -22,20 +22,20 @@ const HOUR: i64 = 1_790_000_000 / 3600 * 3600;
 /// As long as this nothing else goes on.
 const QUIET: Duration = Duration::from_secs(10);
 /// Hours: all that is there.
-const KEPT: &str = "87600";
+pub(super) const KEPT: &str = "87600";
 
 /// Adds the figures.
 pub(crate) fn measure(table: &mut Table) {
     let folder = TempDir::new();
     assert!(start(&folder, KEPT).terminate().success());
-    fill(&folder, 0..59, SERIES * POINTS_EARLIER);
+    fill(&folder, HOUR, 0..59, SERIES * POINTS_EARLIER);
     let service = start(&folder, KEPT);
     wait_for(&service, "monlight_rollup_minutes_total", 59.0);
     assert!(service.terminate().success());
-    fill(&folder, 59..60, POINTS);
+    fill(&folder, HOUR, 59..60, POINTS);
     nothing(table);
     last_minute_and_hour(&folder, table);
-    fill(&folder, 60..61, POINTS_MANY);
+    fill(&folder, HOUR, 60..61, POINTS_MANY);
     busy_minute(&folder, table);
     retention(&folder, table);
 }
@@ -60,9 +60,9 @@ fn last_minute_and_hour(folder: &TempDir, table: &mut Table) {
     let others = Others::start(&service);
     wait_for(&service, "monlight_rollup_minutes_total", 1.0);
     wait_for(&service, "monlight_rollup_hours_total", 1.0);
-    let took = figure(&service, "monlight_rollup_minutes_seconds_total");
+    let took = service.figure(KEY, "monlight_rollup_minutes_seconds_total");
     table.add("rollup of a minute: 1,000,000 points in 2,000 series", "under 2 s", format!("{took:.2} s"), took < 2.0);
-    let took = figure(&service, "monlight_rollup_hours_seconds_total");
+    let took = service.figure(KEY, "monlight_rollup_hours_seconds_total");
     table.add("rollup of an hour: 120,000 minutes of histograms", "under 2 s", format!("{took:.2} s"), took < 2.0);
     others.stop("rollups", table);
     memory(&service, "rollups", table);
@@ -79,7 +79,7 @@ fn busy_minute(folder: &TempDir, table: &mut Table) {
     let service = start(folder, KEPT);
     let others = Others::start(&service);
     wait_for(&service, "monlight_rollup_minutes_total", 1.0);
-    let took = figure(&service, "monlight_rollup_minutes_seconds_total");
+    let took = service.figure(KEY, "monlight_rollup_minutes_seconds_total");
     let what = "rollup of a minute of 300,000 points/s in 2,000 series";
     table.add(what, "under 20 s", format!("{took:.1} s"), took < 20.0);
     others.stop("such a rollup", table);
@@ -105,7 +105,7 @@ fn memory(service: &Service, what: &str, table: &mut Table) {
     table.add(&format!("peak resident memory, {what}"), "under 20 MB", format!("{peak:.1} MB"), peak < 20.0);
 }
 
-fn start(folder: &TempDir, raw_hours: &str) -> Service {
+pub(super) fn start(folder: &TempDir, raw_hours: &str) -> Service {
     let database = folder.path().join("metrics.db");
     let binary = testing::binary("metrics-collector", env!("CARGO_BIN_EXE_metrics-collector"));
     let variables = [
@@ -125,8 +125,8 @@ fn open(folder: &TempDir) -> Connection {
     Connection::open(folder.path().join("metrics.db")).expect("a database")
 }
 
-/// Latencies around 50 ms, in so many minutes of the hour.
-fn fill(folder: &TempDir, minutes: std::ops::Range<i64>, points_per_minute: usize) {
+/// Latencies around 50 ms, in these minutes from the start of an hour.
+pub(super) fn fill(folder: &TempDir, hour: i64, minutes: std::ops::Range<i64>, points_per_minute: usize) {
     let mut conn = open(folder);
     let mut random = Random::new();
     let tx = conn.transaction().expect("a transaction");
@@ -134,14 +134,14 @@ fn fill(folder: &TempDir, minutes: std::ops::Range<i64>, points_per_minute: usiz
         .prepare("INSERT OR IGNORE INTO series VALUES (?1, 'latency', 'histogram', '', json_object('n', ?1), ?2)")
         .expect("a statement");
     for number in 1..=SERIES {
-        series.execute((number as i64, HOUR)).expect("a series");
+        series.execute((number as i64, hour)).expect("a series");
     }
     let mut point = tx.prepare("INSERT INTO points (id, series, value) VALUES (?1, ?2, ?3)").expect("a statement");
     let mut mark = tx.prepare("INSERT INTO pending VALUES (60, ?1, 1)").expect("a statement");
     for minute in minutes {
-        mark.execute([HOUR + minute * 60]).expect("it is new");
+        mark.execute([hour + minute * 60]).expect("it is new");
         for number in 0..points_per_minute {
-            let millis = (HOUR + minute * 60) * 1000 + (number * 60_000 / points_per_minute) as i64;
+            let millis = (hour + minute * 60) * 1000 + (number * 60_000 / points_per_minute) as i64;
             let share = random.below(1_000_000) as f64 / 1e6 + 1e-7;
             let value = 50.0 * (share / (1.0 - share + 1e-6)).powf(0.4);
             let id = (millis << 21) + (number % 1_000_000) as i64;
@@ -153,14 +153,8 @@ fn fill(folder: &TempDir, minutes: std::ops::Range<i64>, points_per_minute: usiz
 }
 
 /// Waits until a figure has got so large.
-fn wait_for(service: &Service, name: &str, least: f64) {
-    testing::wait_for(name, || (figure(service, name) >= least).then_some(()));
-}
-
-fn figure(service: &Service, name: &str) -> f64 {
-    let page = service.client(KEY).get("/metrics").text();
-    let line = page.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
-    line.and_then(|value| value.parse().ok()).expect("a figure")
+pub(super) fn wait_for(service: &Service, name: &str, least: f64) {
+    testing::wait_up_to(20 * PATIENCE, name, || (service.figure(KEY, name) >= least).then_some(()));
 }
 
 /// Those who read and write over and over while something else goes on.

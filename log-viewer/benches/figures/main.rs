@@ -1,15 +1,18 @@
 //! Measures every figure of log-viewer on the machine at hand: `make bench`. Prints a table and writes it to
 //! `docs/performance.md`. Logs are written as Docker's json-file driver does; rate limits are off.
 
-use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write as _};
+mod mixed;
+mod volume;
+
+use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::clock::Timestamp;
-use common::testing::figures::{Table, percentile};
+use common::testing::docker_logs::{Logs, line, line_time, record};
+use common::testing::figures::load::{self, CONNECTIONS, Step};
+use common::testing::figures::{self, Table, percentile};
 use common::testing::{self, Client, Connection, PATIENCE, Service, TempDir};
 
 const KEY: &str = "bench";
@@ -17,22 +20,33 @@ const LINES: usize = 1_000_000;
 const CONTAINERS: usize = 20;
 /// What a fresh install keeps.
 const ENTRIES_DEFAULT: usize = 100_000;
-/// When the first line was written; then some every second.
-const FIRST_SECOND: i64 = 1_790_000_000;
-const LINES_PER_SECOND: usize = 4;
 /// Requests behind each percentile.
 const REQUESTS: usize = 300;
 /// Lines behind the delay of the live tail.
 const TAILED_LINES: usize = 500;
 
 fn main() {
-    let binary = testing::binary("log-viewer", env!("CARGO_BIN_EXE_log-viewer"));
+    figures::run(&[
+        ("log-viewer", measure),
+        ("log-viewer-load", under_load),
+        ("log-viewer-mixed", mixed::measure),
+        ("log-viewer-volume", volume::measure),
+    ]);
+}
+
+fn binary() -> PathBuf {
+    testing::binary("log-viewer", env!("CARGO_BIN_EXE_log-viewer"))
+}
+
+fn measure() {
+    let binary = binary();
     let mut table = Table::default();
     let megabytes = fs::metadata(&binary).expect("the binary").len() as f64 / 1e6;
     table.add("static binary, stripped", "under 4.5 MB", format!("{megabytes:.2} MB"), megabytes < 4.5);
     idle(&binary, &mut table);
     tail(&binary, &mut table);
-    let logs = Logs::write();
+    let logs = Logs::empty(CONTAINERS);
+    logs.write(0..LINES);
     let raw = raw_sqlite_rate();
     default_ring(&binary, &logs, &mut table);
     let folder = TempDir::new();
@@ -59,97 +73,6 @@ fn start(binary: &Path, folder: &TempDir, sources: &Path, entries_max: usize) ->
             ("RATE_LIMIT", "0"),
         ],
     )
-}
-
-/// Log folders of containers.
-struct Logs {
-    folder: TempDir,
-}
-
-impl Logs {
-    fn empty(containers: usize) -> Self {
-        let logs = Self { folder: TempDir::new() };
-        for number in 0..containers {
-            let path = logs.path(number);
-            let container = path.parent().expect("a folder");
-            fs::create_dir(container).expect("a folder");
-            let config = format!(r#"{{"Name":"/{}","Config":{{"Env":[]}}}}"#, container_name(number));
-            fs::write(container.join("config.v2.json"), config).expect("written");
-            File::create(path).expect("a log");
-        }
-        logs
-    }
-
-    /// All lines, one container after the other within each second.
-    fn write() -> Self {
-        let logs = Self::empty(CONTAINERS);
-        let open = |number| BufWriter::new(logs.append(number));
-        let mut files: Vec<_> = (0..CONTAINERS).map(open).collect();
-        for number in 0..LINES {
-            let record = record(&line(number), &line_time(number));
-            files[number % CONTAINERS].write_all(record.as_bytes()).expect("written");
-        }
-        logs
-    }
-
-    fn append(&self, number: usize) -> File {
-        OpenOptions::new().append(true).open(self.path(number)).expect("a log")
-    }
-
-    fn path(&self, number: usize) -> PathBuf {
-        let id = format!("{number:064x}");
-        self.folder.path().join(&id).join(format!("{id}-json.log"))
-    }
-}
-
-fn container_name(number: usize) -> String {
-    format!("shop_service_{number}")
-}
-
-fn line_time(number: usize) -> String {
-    let millis = (number % LINES_PER_SECOND) * 1000 / LINES_PER_SECOND;
-    let second = FIRST_SECOND + (number / LINES_PER_SECOND) as i64;
-    Timestamp::from_millis(second * 1000 + millis as i64).with_millis().replace('Z', "012345Z")
-}
-
-fn record(line: &str, time: &str) -> String {
-    let line = line.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("{{\"log\":\"{line}\\n\",\"stream\":\"stdout\",\"time\":\"{time}\"}}\n")
-}
-
-/// What services say, 100 to 200 bytes: 15 % hold the word `timeout`, one in 10,000 the word `quokka`.
-fn line(number: usize) -> String {
-    // Mixes the number, so that neighbours differ as real requests do.
-    let mixed = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = mixed ^ (mixed >> 29);
-    let (order, user, took, trace) = (mixed >> 44, (mixed >> 20) % 5000, mixed % 900, mixed);
-    let mut line = match mixed % 4 {
-        0 => format!(
-            "INFO:     10.0.{}.{}:{} - \"GET /api/orders/{order}?user={user} HTTP/1.1\" 200 OK {took}ms",
-            user % 256,
-            took % 256,
-            40_000 + took
-        ),
-        1 => format!(
-            r#"{{"level":"info","msg":"order paid","order":{order},"user_id":{user},"took_ms":{took},"trace":"{trace:016x}"}}"#
-        ),
-        2 => format!(
-            "2026-11-23 10:00:00 [WARNING] slow query on table orders for user {user}: {took} ms, order {order}"
-        ),
-        _ => format!("level=info component=worker msg=\"job done\" queue=mail order={order} user={user} took={took}ms"),
-    };
-    if number % 20 < 3 {
-        line.push_str(" after a timeout of the payment gateway");
-    }
-    if number % 10_000 == 77 {
-        line.push_str(" seen by quokka");
-    }
-    let _ = write!(line, " request_id={trace:016x}");
-    while line.len() < 100 {
-        line.push_str(" retry=0 region=eu");
-    }
-    assert!((100..=200).contains(&line.len()), "{} bytes: {line}", line.len());
-    line
 }
 
 /// The same lines straight into a table with an external-content index, in large fsynced transactions: what storage allows.
@@ -185,30 +108,22 @@ fn idle(binary: &Path, table: &mut Table) {
     for number in 0..CONTAINERS {
         logs.append(number).write_all(record("quiet", &line_time(0)).as_bytes()).expect("written");
     }
-    let service = start(binary, &folder, logs.folder.path(), ENTRIES_DEFAULT);
+    let service = start(binary, &folder, logs.folder(), ENTRIES_DEFAULT);
     wait_for_entries(&service, CONTAINERS);
     // The figure is that of a service at rest: what the start has left is over by then.
     thread::sleep(Duration::from_secs(5));
-    let before = cpu_seconds(&service);
+    let before = service.cpu_seconds();
     thread::sleep(Duration::from_secs(SECONDS));
-    let percent = 100.0 * (cpu_seconds(&service) - before) / SECONDS as f64;
+    let percent = 100.0 * (service.cpu_seconds() - before) / SECONDS as f64;
     table.add("CPU idle, 20 quiet containers", "under 0.2 %", format!("{percent:.2} %"), percent < 0.2);
     let resident = service.memory() as f64 / 1e6;
     table.add("RSS idle, 20 quiet containers", "under 5 MB", format!("{resident:.1} MB"), resident < 5.0);
 }
 
-/// User and system time so far (proc(5); a hundredth of a second each).
-fn cpu_seconds(service: &Service) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", service.pid())).expect("a running process");
-    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
-    let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum();
-    ticks / 100.0
-}
-
 /// From the write of a record to its event at a client.
 fn tail(binary: &Path, table: &mut Table) {
     let (folder, logs) = (TempDir::new(), Logs::empty(1));
-    let service = start(binary, &folder, logs.folder.path(), ENTRIES_DEFAULT);
+    let service = start(binary, &folder, logs.folder(), ENTRIES_DEFAULT);
     let mut connection = Connection::open(service.address()).expect("a connection");
     connection.write(&service.client(KEY).request("GET", "/api/logs/tail", b"")).expect("a request");
     assert_eq!(connection.read_head().expect("an answer").status, 200);
@@ -237,7 +152,7 @@ fn tail(binary: &Path, table: &mut Table) {
 /// Everything, with the ring of a fresh install: how large the file becomes.
 fn default_ring(binary: &Path, logs: &Logs, table: &mut Table) {
     let folder = TempDir::new();
-    let service = start(binary, &folder, logs.folder.path(), ENTRIES_DEFAULT);
+    let service = start(binary, &folder, logs.folder(), ENTRIES_DEFAULT);
     wait_for_entries(&service, LINES);
     let client = service.client(KEY);
     testing::wait_for("the ring to be trimmed", || {
@@ -272,7 +187,7 @@ fn file_size(folder: &TempDir) -> String {
 /// The service with everything stored.
 fn catch_up(binary: &Path, folder: &TempDir, logs: &Logs, raw: f64, table: &mut Table) -> Service {
     let began = Instant::now();
-    let service = start(binary, folder, logs.folder.path(), 2 * LINES);
+    let service = start(binary, folder, logs.folder(), 2 * LINES);
     wait_for_entries(&service, LINES);
     let rate = LINES as f64 / began.elapsed().as_secs_f64();
     let share = format!("{rate:.0} lines/s, {:.0} % of raw SQLite + FTS5's {raw:.0} rows/s", 100.0 * rate / raw);
@@ -287,17 +202,34 @@ fn catch_up(binary: &Path, folder: &TempDir, logs: &Logs, raw: f64, table: &mut 
 
 /// Waits until so many entries were committed, by the service's own count, which costs no query.
 fn wait_for_entries(service: &Service, count: usize) {
-    let client = service.client(KEY);
     let deadline = Instant::now() + 10 * PATIENCE;
-    let stored = || {
-        let page = client.get("/metrics").text();
-        let line = page.lines().find_map(|line| line.strip_prefix("monlight_log_entries_total "));
-        line.and_then(|number| number.parse::<usize>().ok()).expect("the figure")
-    };
+    let stored = || service.figure(KEY, "monlight_log_entries_total") as usize;
     while stored() < count {
         assert!(Instant::now() < deadline, "only {} entries of {count}", stored());
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Searches over plain HTTP, with what a fresh install keeps.
+fn under_load() {
+    let (binary, folder, logs) = (binary(), TempDir::new(), Logs::empty(CONTAINERS));
+    logs.write(0..ENTRIES_DEFAULT);
+    let service = start(&binary, &folder, logs.folder(), ENTRIES_DEFAULT);
+    wait_for_entries(&service, ENTRIES_DEFAULT);
+    assert!(service.terminate().success());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/search.lua");
+    let step = |connections| {
+        let service = start(&binary, &folder, logs.folder(), ENTRIES_DEFAULT);
+        let wrk = |connections| load::wrk(service.address(), &script, &[("KEY", KEY)], connections, load::SECONDS);
+        Step::measure(&service, connections, wrk)
+    };
+    let steps: Vec<Step> = CONNECTIONS.map(step).into();
+    let note = format!(
+        "The newest 50 entries with a common word, of a container, of a level, and with a rare word, in turns, among {ENTRIES_DEFAULT}. \
+         `wrk` runs on the same machine, {} s for each number of connections, after a start. `RATE_LIMIT=0`.",
+        load::SECONDS
+    );
+    load::write("log-viewer-load", &note, "searches", 1.0, &steps);
 }
 
 fn searches(service: &Service, table: &mut Table) {
@@ -313,7 +245,7 @@ fn searches(service: &Service, table: &mut Table) {
         ("search of a common word in a container", "search=timeout&container=shop_service_1", 1000, f64::INFINITY),
         ("part of a word (contains=uokk)", "contains=uokk", 1, f64::INFINITY),
     ] {
-        let (p50, p99) = list_time(&client, &format!("/api/logs?{query}&limit=100"), least);
+        let (p50, p99) = list_time(&client, &format!("/api/logs?{query}&limit=100"), least, REQUESTS);
         let goal = if most.is_finite() { format!("under {most} ms") } else { "-".into() };
         let what = format!("{what}, 1,000,000 entries, p99");
         table.add(&what, &goal, format!("{p99:.1} ms (p50 {p50:.1} ms)"), p99 < most);
@@ -323,12 +255,12 @@ fn searches(service: &Service, table: &mut Table) {
 }
 
 /// p50 and p99 of a list that finds at least so many entries, ms.
-fn list_time(client: &Client, target: &str, least: usize) -> (f64, f64) {
+fn list_time(client: &Client, target: &str, least: usize, requests: usize) -> (f64, f64) {
     let first = client.get(target);
     assert_eq!(first.status, 200, "{target}: {}", first.text());
     let total = first.json()["total"].as_u64();
     assert!(total.is_none_or(|total| total >= least as u64), "{target}: only {total:?}");
-    let mut took: Vec<f64> = (0..REQUESTS)
+    let mut took: Vec<f64> = (0..requests)
         .map(|_| {
             let began = Instant::now();
             assert_eq!(client.get(target).status, 200);
