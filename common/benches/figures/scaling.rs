@@ -139,7 +139,7 @@ impl Costs {
             let shown = if how_long.is_empty() {
                 "nothing is kept".to_owned()
             } else {
-                format!("{}/s, {how_long}", with_commas(by_disk))
+                format!("{}/s, {how_long}", rate(by_disk))
             };
             let first = if how_long.is_empty() || by_cpu < by_disk { "CPU" } else { "disk" };
             let _ = writeln!(text, "| {event} | {}/s | {shown} | {first} |", with_commas(by_cpu));
@@ -182,6 +182,11 @@ impl Costs {
         let _ = writeln!(text, "\nWhat takes most of what ends first is {most}.");
         text
     }
+}
+
+/// Of what is seldom, one digit more.
+fn rate(per_second: f64) -> String {
+    if per_second < 10.0 { format!("{per_second:.1}") } else { with_commas(per_second) }
 }
 
 fn start(name: &str, folder: &Path, variables: &[(&str, &str)]) -> Service {
