@@ -26,16 +26,16 @@ pub(super) const KEPT: &str = "87600";
 
 /// Adds the figures.
 pub(crate) fn measure(table: &mut Table) {
-    let folder = TempDir::new();
+    let (folder, mut random) = (TempDir::new(), Random::new());
     assert!(start(&folder, KEPT).terminate().success());
-    fill(&folder, HOUR, 0..59, SERIES * POINTS_EARLIER);
+    fill(&mut random, &folder, HOUR, 0..59, SERIES * POINTS_EARLIER);
     let service = start(&folder, KEPT);
     wait_for(&service, "monlight_rollup_minutes_total", 59.0);
     assert!(service.terminate().success());
-    fill(&folder, HOUR, 59..60, POINTS);
+    fill(&mut random, &folder, HOUR, 59..60, POINTS);
     nothing(table);
     last_minute_and_hour(&folder, table);
-    fill(&folder, HOUR, 60..61, POINTS_MANY);
+    fill(&mut random, &folder, HOUR, 60..61, POINTS_MANY);
     busy_minute(&folder, table);
     retention(&folder, table);
 }
@@ -126,9 +126,14 @@ fn open(folder: &TempDir) -> Connection {
 }
 
 /// Latencies around 50 ms, in these minutes from the start of an hour.
-pub(super) fn fill(folder: &TempDir, hour: i64, minutes: std::ops::Range<i64>, points_per_minute: usize) {
+pub(super) fn fill(
+    random: &mut Random,
+    folder: &TempDir,
+    hour: i64,
+    minutes: std::ops::Range<i64>,
+    points_per_minute: usize,
+) {
     let mut conn = open(folder);
-    let mut random = Random::new();
     let tx = conn.transaction().expect("a transaction");
     let mut series = tx
         .prepare("INSERT OR IGNORE INTO series VALUES (?1, 'latency', 'histogram', '', json_object('n', ?1), ?2)")

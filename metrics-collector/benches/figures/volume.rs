@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use common::clock::Clock;
-use common::testing::TempDir;
 use common::testing::figures::chart::{Chart, Line, Panel};
 use common::testing::figures::load::SECONDS;
 use common::testing::figures::{has_room, is_full, page, with_commas};
+use common::testing::{Random, TempDir};
 
 use super::questions::took;
 use super::rollup::{KEPT, SERIES, fill, start, wait_for};
@@ -40,7 +40,7 @@ struct Step {
 
 /// Writes the section.
 pub(crate) fn measure() {
-    let folder = TempDir::new();
+    let (folder, mut random) = (TempDir::new(), Random::new());
     assert!(start(&folder, KEPT).terminate().success());
     let this_hour = Clock::System.now().millis() / 3_600_000 * 3600;
     let mut steps: Vec<Step> = Vec::new();
@@ -52,7 +52,7 @@ pub(crate) fn measure() {
         }
         let before = bytes(&folder);
         let hour = this_hour - (HOURS_AGO + number as i64) * 3600;
-        (0..60).for_each(|minute| fill(&folder, hour, minute..minute + 1, new / 60));
+        (0..60).for_each(|minute| fill(&mut random, &folder, hour, minute..minute + 1, new / 60));
         let bytes_per_point = (bytes(&folder) - before) / new as f64;
         let service = start(&folder, KEPT);
         wait_for(&service, "monlight_rollup_minutes_total", 60.0);

@@ -5,9 +5,9 @@ use std::fs;
 
 /// What a panel takes, its axes included.
 const WIDTH: f64 = 330.0;
-const HEIGHT: f64 = 260.0;
+const HEIGHT: f64 = 272.0;
 /// Room for the title and names above, for ticks at the left and below.
-const TOP: f64 = 62.0;
+const TOP: f64 = 74.0;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 16.0;
 const BOTTOM: f64 = 40.0;
@@ -110,7 +110,7 @@ impl Panel {
             HEIGHT - 8.0,
             escape(&self.x)
         );
-        let mut name_at = LEFT;
+        let (mut name_at, mut row) = (LEFT, 40.0);
         for (line, colour) in self.lines.iter().zip(COLOURS) {
             let places: Vec<(f64, f64)> = line.points.iter().map(|(a, b)| (x.place(*a), y.place(*b))).collect();
             let points = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ");
@@ -119,15 +119,20 @@ impl Panel {
                 let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"{colour}\"/>");
             }
             if !line.name.is_empty() {
+                // About what a letter of this size takes, and the dot before them.
+                let takes = 26.0 + 6.2 * line.name.chars().count() as f64;
+                if name_at + takes > WIDTH {
+                    (name_at, row) = (LEFT, row + 15.0);
+                }
                 let _ = writeln!(
                     svg,
-                    "<circle cx=\"{:.0}\" cy=\"40\" r=\"4\" fill=\"{colour}\"/><text x=\"{:.0}\" y=\"44\">{}</text>",
+                    "<circle cx=\"{:.0}\" cy=\"{row}\" r=\"4\" fill=\"{colour}\"/><text x=\"{:.0}\" y=\"{}\">{}</text>",
                     name_at + 4.0,
                     name_at + 12.0,
+                    row + 4.0,
                     escape(&line.name)
                 );
-                // About what a letter of this size takes.
-                name_at += 26.0 + 5.7 * line.name.chars().count() as f64;
+                name_at += takes;
             }
         }
     }
