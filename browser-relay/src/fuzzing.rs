@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use common::env::Secret;
 use common::fuzzing::{Handlers, NOW, Setup};
+use common::memory::Memory;
 use common::service::Core;
 use rusqlite::Connection;
 use serde_json::value::RawValue;
 
-use crate::config::Backend;
+use crate::config::{Backend, LARGE_EVENTS_BYTES_MAX};
 use crate::context::Shared;
 use crate::cors::Origins;
 use crate::door::{CLIENT_NOTE, DSN_NOTE};
@@ -49,7 +50,7 @@ fn shared(core: &Core) -> Shared {
     active.expect("a key").into_iter().for_each(|(key, dsn)| keys.add(key, dsn));
     let (outbox, threads) = Outbox::start(core, Arc::clone(&upstream)).expect("its threads");
     threads.stop();
-    Shared { keys, upstream, outbox }
+    Shared { keys, upstream, outbox, large_events: Memory::new(LARGE_EVENTS_BYTES_MAX) }
 }
 
 /// A request is refused with a reason, or answered.
