@@ -116,7 +116,7 @@ class Released(WithContainers):
     def test_what_the_kernel_kills_for_memory_comes_back(self):
         container = self.stack.container("error-tracker")
         headers = {"X-API-Key": KEYS["ERROR_TRACKER_API_KEY"]}
-        report = {"project": "p", "exception_type": "T", "message": "kept", "traceback": "t"}
+        report = {"project": "p", "exception_type": "Kept", "message": "kept", "traceback": "t"}
         self.assertEqual(request("POST", "http://localhost:5010/api/errors", report, headers).status, 201)
         # Far below what it needs under load, so that the kernel must act; no request could do it at 30 MB.
         docker("update", "--memory=6m", "--memory-swap=6m", container.id)
