@@ -13,7 +13,7 @@ mod lines;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -356,8 +356,11 @@ impl Tailer {
         }
         self.looked_at = Some(Instant::now());
         let unstored = self.followers.iter().map(|(id, follower)| follower.unstored_bytes(self.cursors.get(id)));
+        // A log that cannot be read is told of elsewhere, and must not stop this figure for the others.
+        let is_known =
+            |bytes: &io::Result<u64>| bytes.as_ref().map_or_else(|e| e.kind() == ErrorKind::NotFound, |_| true);
         // During a rotation the last look counts.
-        if let Ok(bytes) = unstored.sum::<io::Result<u64>>() {
+        if let Ok(bytes) = unstored.filter(is_known).sum::<io::Result<u64>>() {
             self.status.figures.note_unstored(bytes);
         }
     }
