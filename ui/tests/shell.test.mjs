@@ -112,12 +112,15 @@ for (const name of SERVICES) {
     for (const path of ['', '?time=24h', '?period=24h']) {
       const { page, faults, close } = await openPage(browser, service.url, { path: 'assets/none' });
       const asked = requestsOf(page, service.url);
+      // Whoever looks at the clock again finds a second gone, and a range of time begins later.
+      await page.addInitScript(() => {
+        const now = Date.now;
+        let looks = 0;
+        Date.now = () => now() + 1000 * looks++;
+      });
       const script = await heldBack(page, '**/assets/main-*.js');
       await page.goto(service.url + path, { waitUntil: 'commit' });
       await waitFor('the first question', () => asked.some((path) => path.startsWith('api/')));
-      // A range of time begins a second later by then.
-      const second = new Date().getSeconds();
-      await waitFor('the next second', () => new Date().getSeconds() !== second);
       script.release();
       await page.locator('.errors .title, .line, canvas').first().waitFor();
       await page.waitForLoadState('networkidle');

@@ -36,6 +36,11 @@ declare global {
   var monlightBegun: { at: number; answers: Map<string, Promise<Response>> } | undefined;
 }
 
+/** Says that the page asks from now on, before any range of time is told from it. */
+export function openBegun(): void {
+  globalThis.monlightBegun = { at: Date.now(), answers: new Map() };
+}
+
 /** Begins a `GET` of a page whose script is still loading; what it asks for first finds the answer. Nothing without a key. */
 export function begin(path: string, params?: Params): void {
   if (!apiKey()) return;
@@ -47,8 +52,7 @@ export function begin(path: string, params?: Params): void {
   });
   // Whoever takes it is told what went wrong.
   answer.catch(() => undefined);
-  globalThis.monlightBegun ??= { at: Date.now(), answers: new Map() };
-  globalThis.monlightBegun.answers.set(url, answer);
+  globalThis.monlightBegun?.answers.set(url, answer);
 }
 
 /** When the page asks: what was begun has its ranges of time from then, and would not be found by those of a second later. */
