@@ -119,8 +119,8 @@ pub fn event(bytes: &[u8]) {
         // Numbers are passed on as they are spelt, whether they fit into ours or not.
         serde_json::from_slice::<&RawValue>(&report).expect("a report");
     }
-    if let Ok(metrics) = Metrics::parse(bytes, "p")
-        && let Ok(batch) = metrics.batch(Some(NOW))
+    if let Ok(metrics) = Metrics::parse(bytes, "p", NOW)
+        && let Ok(batch) = metrics.batch_to_keep()
     {
         let items: Vec<&RawValue> = serde_json::from_slice(&batch).expect("a batch");
         assert_eq!(items.len(), metrics.count());

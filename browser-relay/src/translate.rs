@@ -1,6 +1,7 @@
 //! What browsers send, made into what error-tracker and metrics-collector take.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use common::clock::Timestamp;
 use common::json::{Invalid, Object};
@@ -16,6 +17,9 @@ const PAGE_BYTES_MAX: usize = 200;
 const SESSION_BYTES_MAX: usize = 64;
 /// What metrics-collector takes.
 const METRICS_BYTES_MAX: usize = 512 << 10;
+
+/// metrics-collector refuses a batch with a time that is further ahead.
+const AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// error-tracker's limit for the type of an exception: what is longer is refused here, not when it has waited in the outbox.
 const TYPE_BYTES_MAX: usize = 200;
@@ -121,6 +125,8 @@ struct Extra<'a> {
 
 /// A batch of metrics as a page sends it.
 pub(crate) struct Metrics<'a> {
+    /// When it arrived.
+    now: Timestamp,
     items: Vec<&'a RawValue>,
     project: &'a str,
     session: Option<Cow<'a, str>>,
@@ -129,7 +135,7 @@ pub(crate) struct Metrics<'a> {
 
 impl<'a> Metrics<'a> {
     /// Reads a request body.
-    pub(crate) fn parse(body: &'a [u8], project: &'a str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(body: &'a [u8], project: &'a str, now: Timestamp) -> Result<Self, Invalid> {
         let object = object(body)?;
         let raw = object.raw("metrics").ok_or_else(|| Invalid::new("Missing required field: metrics"))?;
         let items: Vec<&'a RawValue> =
@@ -142,7 +148,7 @@ impl<'a> Metrics<'a> {
                 .because(format!("it has {}", items.len())));
         }
         let page = object.text("url").map(|url| page(&url).to_owned());
-        Ok(Self { items, project, session: object.text("session_id"), page })
+        Ok(Self { now, items, project, session: object.text("session_id"), page })
     }
 
     /// How many items there are.
@@ -156,11 +162,19 @@ impl<'a> Metrics<'a> {
         (own + self.count() * self.known(None).bytes()).min(METRICS_BYTES_MAX)
     }
 
-    /// The JSON array for metrics-collector, with the labels that the relay knows; items without a time get `at`, if there is
-    /// one.
-    pub(crate) fn batch(&self, at: Option<Timestamp>) -> Result<Vec<u8>, Invalid> {
-        let at = at.map(Timestamp::with_millis);
-        let known = self.known(at.as_deref());
+    /// The JSON array for metrics-collector, with the labels that the relay knows. Items without a time, or with that of a
+    /// visitor's clock which is ahead, get none, so that metrics-collector takes them for new.
+    pub(crate) fn batch(&self) -> Result<Vec<u8>, Invalid> {
+        self.batch_at(None)
+    }
+
+    /// [`Self::batch`], to be sent later: those items get the time at which they arrived.
+    pub(crate) fn batch_to_keep(&self) -> Result<Vec<u8>, Invalid> {
+        self.batch_at(Some(&self.now.with_millis()))
+    }
+
+    fn batch_at(&self, at: Option<&str>) -> Result<Vec<u8>, Invalid> {
+        let known = self.known(at);
         let mut out = Vec::with_capacity(self.bytes());
         out.push(b'[');
         for (number, item) in self.items.iter().enumerate() {
@@ -179,6 +193,7 @@ impl<'a> Metrics<'a> {
 
     fn known<'k>(&'k self, at: Option<&'k str>) -> Known<'k> {
         Known {
+            latest: self.now.saturating_add(AHEAD_MAX),
             project: self.project,
             at,
             session_id: self.session.as_deref().map(|session| cut(session, SESSION_BYTES_MAX)),
@@ -193,6 +208,8 @@ fn at_item(invalid: Invalid, number: usize) -> Invalid {
 
 /// What the relay knows of all items of a batch.
 struct Known<'a> {
+    /// A later time is the mistake of a clock.
+    latest: Timestamp,
     project: &'a str,
     at: Option<&'a str>,
     session_id: Option<&'a str>,
@@ -248,11 +265,15 @@ impl Known<'_> {
             r#type: &kind,
             value,
             labels: self.labels(item.raw("labels"))?,
-            timestamp: item.text("timestamp").or(self.at.map(Cow::Borrowed)),
+            timestamp: item.text("timestamp").filter(|time| !self.is_ahead(time)).or(self.at.map(Cow::Borrowed)),
             project: self.project,
         };
         serde_json::to_writer(out, &item).expect("our own types always serialise into memory");
         Ok(())
+    }
+
+    fn is_ahead(&self, time: &str) -> bool {
+        Timestamp::parse(time).is_some_and(|time| time > self.latest)
     }
 
     /// One value per name: `project` and `source` are ours, the item's own `session_id` and `page` go before the batch's.
@@ -305,9 +326,11 @@ mod tests {
 
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_millis(1_768_903_200_000);
+
     fn metrics(body: &Value) -> Result<Value, String> {
         let body = body.to_string();
-        let batch = Metrics::parse(body.as_bytes(), "web").and_then(|metrics| metrics.batch(None));
+        let batch = Metrics::parse(body.as_bytes(), "web", NOW).and_then(|metrics| metrics.batch());
         Ok(serde_json::from_slice(&batch.map_err(|invalid| invalid.detail)?).expect("JSON"))
     }
 
@@ -379,6 +402,23 @@ mod tests {
         let labels = json!({"project": "web", "source": "browser", "session_id": "sid", "page": "/own", "n": 1e21,
             "o": null, "z": null, "t": true});
         assert_eq!((&parsed[1]["labels"], &parsed[1]["timestamp"]), (&labels, &json!("t")));
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_yet_is_the_one_of_arrival() {
+        let item = |time: &str| json!({"name": "a", "type": "gauge", "value": 1, "timestamp": time});
+        let times =
+            ["2026-01-20T10:10:00Z", "2026-01-20T10:10:00.001Z", "2027-01-20T10:00:00+02:00", "2025-01-20T10:00:00Z"];
+        let body = json!({"metrics": times.map(item)}).to_string();
+        let metrics = Metrics::parse(body.as_bytes(), "web", NOW).expect("metrics");
+        let times_of = |batch: Vec<u8>| {
+            let items: Vec<Value> = serde_json::from_slice(&batch).expect("JSON");
+            items.into_iter().map(|item| item["timestamp"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        let given = |at: usize| Some(times[at].to_owned());
+        assert_eq!(times_of(metrics.batch().expect("a batch")), [given(0), None, None, given(3)]);
+        let arrival = Some("2026-01-20T10:00:00.000Z".to_owned());
+        assert_eq!(times_of(metrics.batch_to_keep().expect("a batch")), [given(0), arrival.clone(), arrival, given(3)]);
     }
 
     #[test]

@@ -75,14 +75,14 @@ fn readable(ctx: &Context, project: &str, error: &BrowserError<'_>) -> Option<Re
 pub(crate) fn metrics(ctx: &Context, request: &mut Request) -> Result<Reply, ApiError> {
     let dsn = dsn(ctx, request)?;
     let body = take(&mut request.body);
-    let metrics = Metrics::parse(&body, &dsn.project)?;
+    let metrics = Metrics::parse(&body, &dsn.project, ctx.core.clock.now())?;
     let _share = room(ctx, metrics.bytes())?;
-    let event = event(Target::Metrics, &dsn, request, metrics.batch(None)?)?;
+    let event = event(Target::Metrics, &dsn, request, metrics.batch()?)?;
     // What waits must say when it was, or it would count for the time it arrives.
     let with_time = |mut event: Event| {
         // A batch may have half a megabyte: it is not held twice.
         event.body = Vec::new();
-        Ok(Event { body: metrics.batch(Some(ctx.core.clock.now()))?, ..event })
+        Ok(Event { body: metrics.batch_to_keep()?, ..event })
     };
     let answer = json!({"status": "accepted", "count": metrics.count()});
     forward(ctx, event, with_time, move |_, _| Response::json(202, &answer))

@@ -56,6 +56,16 @@ fn metrics_reach_metrics_collector_with_labels() {
 }
 
 #[test]
+fn metrics_of_a_clock_that_is_ahead_are_passed_on_as_new() {
+    let relay = start();
+    relay.metrics.always(Act::Answer(202, "", r#"{"status":"accepted","count":1}"#));
+    let body = json!({"metrics": [{"name": "a", "type": "gauge", "value": 1, "timestamp": "2999-01-01T00:00:00Z"}]});
+    assert_eq!(relay.page().post_json("/api/browser/metrics", &body).status, 202);
+    let received = relay.metrics.received()[0].json();
+    assert_eq!((&received[0]["name"], received[0].get("timestamp")), (&json!("a"), None));
+}
+
+#[test]
 fn what_is_wrong_is_named_and_not_forwarded() {
     let relay = start();
     for (path, body, detail) in [
