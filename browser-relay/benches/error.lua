@@ -1,5 +1,6 @@
 -- wrk script: posts errors of 2.2 KB. MODE=relay as a page does, MODE=tracker what the relay makes of them.
--- Prints one line: rate, p50 and p99 in ms, answers not 2xx.
+dofile(os.getenv("RESULT_SCRIPT"))
+
 local is_relay = os.getenv("MODE") == "relay"
 local thread_count = 0
 
@@ -35,11 +36,4 @@ end
 function request()
     counter = counter + 1
     return wrk.format(nil, path, nil, body_head .. number .. "-" .. counter .. body_tail)
-end
-
-function done(summary, latency, requests)
-    local errors = summary.errors
-    local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
-    io.write(string.format("RESULT %.0f %.3f %.3f %d\n",
-        summary.requests / (summary.duration / 1e6), latency:percentile(50) / 1000, latency:percentile(99) / 1000, failed))
 end

@@ -1,5 +1,7 @@
 -- wrk script: posts reports of 2.9 KB. MODE=unique makes every one a new error, MODE=repeated sends the same one,
--- MODE=closing is unique with a new connection for each. Prints one line: rate, p50 and p99 in ms, answers not 2xx.
+-- MODE=closing is unique with a new connection for each.
+dofile(os.getenv("RESULT_SCRIPT"))
+
 local mode = os.getenv("MODE") or "unique"
 local thread_count = 0
 
@@ -33,11 +35,4 @@ function request()
     if mode ~= "repeated" then counter = counter + 1 end
     local line = string.format("%d%02d%07d", run % 100000, number, counter)
     return wrk.format(nil, "/api/errors", nil, body_head .. counter .. body_middle .. line .. body_tail)
-end
-
-function done(summary, latency, requests)
-    local errors = summary.errors
-    local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
-    io.write(string.format("RESULT %.0f %.3f %.3f %d\n",
-        summary.requests / (summary.duration / 1e6), latency:percentile(50) / 1000, latency:percentile(99) / 1000, failed))
 end

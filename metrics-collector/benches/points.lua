@@ -1,5 +1,6 @@
 -- wrk script: posts batches of 100 points, of which half are histograms. SERIES says over how many series they spread.
--- Prints one line: rate, p50 and p99 in ms, answers that are not 2xx.
+dofile(os.getenv("RESULT_SCRIPT"))
+
 local series = tonumber(os.getenv("SERIES") or "2000")
 local thread_count = 0
 -- Made before the load: making text costs more than storing it.
@@ -34,11 +35,4 @@ end
 function request()
     counter = counter + 1
     return requests[counter % BODIES + 1]
-end
-
-function done(summary, latency, requests)
-    local errors = summary.errors
-    local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
-    io.write(string.format("RESULT %.0f %.3f %.3f %d\n",
-        summary.requests / (summary.duration / 1e6), latency:percentile(50) / 1000, latency:percentile(99) / 1000, failed))
 end

@@ -14,6 +14,9 @@ pub const CONNECTIONS: [u32; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 240];
 /// Of each of them.
 pub const SECONDS: u32 = 4;
 
+/// With what a script says what it measured.
+const RESULT_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/result.lua");
+
 /// What `wrk` measured.
 #[derive(Clone, Copy)]
 pub struct Load {
@@ -25,14 +28,16 @@ pub struct Load {
     pub p99: f64,
 }
 
-/// Loads a service with `wrk` from this machine. The script prints `RESULT` and four numbers at its end: answers per second,
-/// p50 and p99 in milliseconds, and how many answers were wrong, of which there must be none.
+/// Loads a service with `wrk` from this machine. The script begins with what the variable `RESULT_SCRIPT` names, which prints
+/// `RESULT` and four numbers at the end: answers per second, p50 and p99 in milliseconds, and how many answers were wrong, of
+/// which there must be none.
 pub fn wrk(address: SocketAddr, script: &Path, variables: &[(&str, &str)], connections: u32, seconds: u32) -> Load {
     let output = Command::new("wrk")
         .args(["--threads", &connections.min(2).to_string(), "--connections", &connections.to_string()])
         .args(["--duration", &format!("{seconds}s"), "--script"])
         .arg(script)
         .arg(format!("http://{address}"))
+        .env("RESULT_SCRIPT", RESULT_SCRIPT)
         .envs(variables.iter().copied())
         .output()
         .expect("wrk is installed by make bench");
