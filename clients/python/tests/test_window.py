@@ -119,6 +119,7 @@ def test_measurements_are_bounded() -> None:
     assert len(collected(gathered)) == window.POINTS_MAX
 
 
+@pytest.mark.usefixtures("clock")
 def test_series_are_bounded() -> None:
     gathered = Window(None)
     for number in range(window.SUMS_MAX + 5):
