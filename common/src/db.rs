@@ -637,20 +637,24 @@ mod tests {
         let folder = TempDir::new();
         let (database, _) = Database::open(&folder.path().join("x.db"), SERVICE, &[]).expect("a database");
         let reader = database.reader().expect("a reader");
-        let slow = |_: &Context<'_>| {
+        let calls = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&calls);
+        let slow = move |_: &Context<'_>| {
+            counted.fetch_add(1, Ordering::Relaxed);
             thread::sleep(Duration::from_millis(1));
             Ok(1)
         };
         reader.create_scalar_function("slow", 0, FunctionFlags::SQLITE_UTF8, slow).expect("a function");
         let deadline = EPOCH.elapsed() + Duration::from_millis(10);
         reader.deadline.store(deadline.as_millis() as u64, Ordering::Relaxed);
-        let began = Instant::now();
         let rows =
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 5000) SELECT sum(slow()) FROM n";
         let outcome = reader.query_row(rows, [], |row| row.get::<_, i64>(0));
         let error = outcome.expect_err("it takes 5 s");
         assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted));
-        assert!(began.elapsed() < Duration::from_millis(500), "it took {:?}", began.elapsed());
+        // How long each row takes here is the machine's affair.
+        let calls = calls.load(Ordering::Relaxed);
+        assert!(calls < 500, "it was broken off after {calls} rows of 5000");
     }
 
     #[test]
