@@ -216,6 +216,12 @@ impl Container {
         }
     }
 
+    /// Whether all files it may have are there, but for the one that leaves room for what is just being written.
+    pub(crate) fn is_full(&self) -> bool {
+        let most = self.options.files_max;
+        most > 2 && [false, true].iter().any(|compressed| self.old_path(most - 2, *compressed).exists())
+    }
+
     /// Waits until the last rotation is over.
     pub(crate) fn wait_for_compression(&mut self) {
         if let Some(compression) = self.compression.take() {
