@@ -53,15 +53,15 @@ def engine_logs():
     return str(Path(os.environ["DOCKER_HOST"].removeprefix("unix://")).parent / "data" / "containers")
 
 
-def wait_for(what, condition, pause=0.02):
+def wait_for(what, condition, pause=0.02, patience=PATIENCE):
     """Waits until `condition()` gives something true, and returns it; asks again after `pause` seconds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {PATIENCE} s for {what}")
+            raise AssertionError(f"waited {patience} s for {what}")
         time.sleep(pause)
 
 
