@@ -1,5 +1,5 @@
 // What pages written for version 0.2 count on. Nothing here uses what is newer.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { pageOf, servePages, standInRelay, startBrowser, waitFor, waitForPaint } from './stand.js';
 
 let browser;
@@ -7,15 +7,20 @@ let relay;
 let pages;
 const html = {};
 beforeAll(async () => {
-  [browser, relay, pages] = await Promise.all([startBrowser(), standInRelay(), servePages(html)]);
+  [browser, pages] = await Promise.all([startBrowser(), servePages(html)]);
+});
+// One for each test: a page that is closed sends what it has, and that may come late.
+beforeEach(async () => {
+  relay = await standInRelay();
   html['/shop'] = pageOf({ dsn: 'the key', endpoint: `${relay.url}//`, release: '1.4.0' });
   html['/module'] = `<!doctype html><link rel="icon" href="data:,"><script type="module">
     import { init } from '/monlight.esm.js';
     window.client = init({ dsn: 'the key', endpoint: ${JSON.stringify(relay.url)} });
   </script>`;
 });
+afterEach(() => relay.stop());
 afterAll(async () => {
-  await Promise.all([browser.close(), relay.stop(), pages.stop()]);
+  await Promise.all([browser.close(), pages.stop()]);
 });
 
 /** Runs `work` in a fresh page, and gives what the relay got for it. */
@@ -87,7 +92,6 @@ test('the same error again is sent once', async () => {
 });
 
 test('a page that ends hands its metrics to a beacon, with the key in the query', async () => {
-  relay.requests.length = 0;
   const page = await browser.newPage();
   await page.goto(`${pages.url}/shop`);
   await waitForPaint(page);
@@ -112,7 +116,6 @@ test('init of the module, and the client of the script tag', async () => {
 });
 
 test('a session is one tab', async () => {
-  relay.requests.length = 0;
   const page = await browser.newPage();
   const sessionOf = async (message) => {
     await page.goto(`${pages.url}/shop`);

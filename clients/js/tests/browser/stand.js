@@ -34,13 +34,14 @@ export async function serve(answer) {
   };
 }
 
-/** Serves pages: `html` by path, and the built scripts. `/slow` answers late, `/status/503` with that status. */
+/** Serves pages: `html` by path, and the built scripts. `/slow` answers late, `/never` not at all, `/status/503` with that status. */
 export function servePages(html, headers = {}) {
   return serve((request, response) => {
     const path = new URL(request.url, 'http://x').pathname;
     const status = /^\/status\/(\d+)/.exec(path)?.[1];
     if (status) response.writeHead(Number(status)).end('no');
     else if (path === '/slow') setTimeout(() => response.end('late'), 500);
+    else if (path === '/never') return;
     else if (SCRIPTS[path]) response.writeHead(200, { 'Content-Type': 'text/javascript' }).end(SCRIPTS[path]);
     else if (html[path]) response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', ...headers }).end(html[path]);
     else response.writeHead(404).end();
