@@ -1,11 +1,9 @@
 """docs/operations.md and deploy/alerts.yml.example by what running services say; docs/upgrading.md by the migrations there are."""
 
-import contextlib
 import os
 import platform
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -41,14 +39,10 @@ class Service:
     """A running binary, with data of its own."""
 
     def __init__(self, name, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "log"
         logs = folder / "containers"
         logs.mkdir(parents=True)
-        variables = {"DATABASE_PATH": str(folder / "data.db"), "BIND_ADDRESS": "127.0.0.1", "PORT": str(port), "LOG_SOURCES": str(logs)}
+        variables = {"DATABASE_PATH": str(folder / "data.db"), "BIND_ADDRESS": "127.0.0.1", "PORT": "0", "LOG_SOURCES": str(logs)}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([BIN_DIR / name], env={**variables, **VARIABLES[name]}, stderr=log)
 
@@ -60,11 +54,11 @@ class Service:
     def wait(self):
         deadline = time.monotonic() + PATIENCE
         while True:
-            with contextlib.suppress(OSError):
-                self.read("/health")
+            if listens := re.search(r"listens on (\S+)", self.log.read_text()):
+                self.url = f"http://{listens.group(1)}"
                 return
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"it does not answer: {self.log.read_text()}")
+                raise AssertionError(f"it does not listen: {self.log.read_text()}")
             time.sleep(0.02)
 
     def stop(self):

@@ -37,6 +37,7 @@ export async function withBrowser(work) {
     return await work(context);
   } finally {
     await context.close();
-    fs.rmSync(profile, { recursive: true, force: true });
+    // Its helpers may write a moment longer than it lives.
+    fs.rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }
