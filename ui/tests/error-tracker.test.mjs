@@ -88,6 +88,21 @@ test('whoever comes back from an error finds the list as it was', () =>
     { reports: Array.from({ length: 30 }, (_, number) => example('a'.repeat(number + 1))) },
   ));
 
+test('whoever clicks before the first frame is followed, and told what it came to', () =>
+  withPage(
+    async ({ page, service }) => {
+      // No frame comes while the page's clock stands still.
+      await page.clock.install();
+      await page.clock.pauseAt(Date.now() + 3_600_000);
+      await page.goto(service.url);
+      await page.getByRole('link', { name: 'KeyError' }).click();
+      await page.getByRole('heading', { name: 'KeyError', level: 1 }).waitFor();
+      await page.getByRole('button', { name: 'Copy as text' }).click();
+      await page.getByRole('status').getByText(/Copied|does not allow/).waitFor();
+    },
+    { reports: [example('a')] },
+  ));
+
 test('a link cannot make a page that asks all the time', () =>
   withPage(
     async ({ page, service }) => {

@@ -1,5 +1,5 @@
 // Asks for the API key.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { setApiKey } from './key';
 
 let open: (why: string) => void = () => {};
@@ -15,7 +15,7 @@ export function KeyPrompt({ onKey }: { onKey: () => void }) {
   const [why, setWhy] = useState('');
   const [key, setKey] = useState('');
   const [remember, setRemember] = useState(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     open = (why) => {
       setWhy(why);
       if (!dialog.current?.open) dialog.current?.showModal();

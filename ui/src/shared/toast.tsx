@@ -1,5 +1,5 @@
 // Short messages about what an action came to.
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 
 const SHOWN_MS = 5_000;
 /** More at a time would be a wall. */
@@ -29,7 +29,7 @@ export function toast(text: string, isBad = false): void {
 /** Where they appear; once per page. */
 export function Toasts() {
   const [shown, setShown] = useState(toasts);
-  useEffect(() => {
+  useLayoutEffect(() => {
     show = setShown;
   }, []);
   return (

@@ -1,11 +1,12 @@
 // What is shown lives in the URL, so that a link shows the same.
-import { useCallback, useEffect, useState } from 'preact/hooks';
+import { useCallback, useLayoutEffect, useState } from 'preact/hooks';
 import { pathBelow, rootOfPage } from './root';
 
 /** The query of the page's address, and a way to change it: an empty value removes a parameter. */
 export function useQuery(): [URLSearchParams, (changes: Record<string, string | undefined>, replace?: boolean) => void] {
   const [search, setSearch] = useState(location.search);
-  useEffect(() => {
+  // Before the first frame: whoever clicks at once is followed.
+  useLayoutEffect(() => {
     const follow = () => setSearch(location.search);
     addEventListener('popstate', follow);
     addEventListener(MOVED, follow);
@@ -29,7 +30,7 @@ export function useQuery(): [URLSearchParams, (changes: Record<string, string | 
 /** The path below the page's root, such as `errors/12`. */
 export function usePath(): string {
   const [path, setPath] = useState(pathBelow);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const follow = () => setPath(pathBelow());
     addEventListener('popstate', follow);
     addEventListener(MOVED, follow);
