@@ -1,4 +1,5 @@
 // What the tests in a browser stand on: pages on an origin of their own, the services, and a relay that does what a test says.
+import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { KEY, startBrowser, startService, waitFor } from '../../../../ui/tests/harness.mjs';
@@ -94,6 +95,9 @@ export async function standInRelay(answer = () => ({})) {
   };
 }
 
+/** Below those that the system gives away by itself: nobody has it when the relay comes back. */
+const portForRestarts = () => randomInt(20_000, 32_000);
+
 /** The three services, and a key for pages of any port. */
 export async function startServices() {
   const errorTracker = await startService('error-tracker');
@@ -106,7 +110,7 @@ export async function startServices() {
     CORS_ORIGINS: 'http://127.0.0.1:*',
     DSN_KEYS: 'shop:the-key',
   };
-  let relay = await startService('browser-relay', variables);
+  let relay = await startService('browser-relay', variables, { port: portForRestarts() });
   return {
     config: { dsn: 'the-key', endpoint: relay.url },
     errors: async () => (await errorTracker.call('GET', 'api/errors?limit=200')).errors,
