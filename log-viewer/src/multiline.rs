@@ -78,9 +78,9 @@ impl Assembler {
         self.entry.as_ref().map(|entry| entry.start).or_else(|| self.line.as_ref().map(|line| line.start))
     }
 
-    /// Whether the last line has no end yet.
-    pub(crate) const fn is_mid_line(&self) -> bool {
-        self.line.is_some()
+    /// Whether the last line has no end yet, or a trace not all of its parts.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.line.is_some() || self.entry.as_ref().is_some_and(|entry| entry.trace.is_unfinished())
     }
 
     /// How much text is held here.
@@ -184,7 +184,7 @@ mod tests {
             entries.extend(assembler.push(index as u64, &record(text, *ends_line), at(index as i64)));
         }
         entries.extend(std::iter::from_fn(|| assembler.close()));
-        assert_eq!((assembler.start(), assembler.bytes(), assembler.is_mid_line()), (None, 0, false));
+        assert_eq!((assembler.start(), assembler.bytes(), assembler.is_unfinished()), (None, 0, false));
         entries
     }
 
@@ -213,7 +213,7 @@ mod tests {
         let mut assembler = Assembler::new(Stream::Stdout);
         let mut push = |position, text, ends_line| {
             let closed = assembler.push(position, &record(text, ends_line), at(0)).map(|entry| entry.message);
-            (closed, assembler.start(), assembler.is_mid_line(), assembler.bytes())
+            (closed, assembler.start(), assembler.is_unfinished(), assembler.bytes())
         };
         assert_eq!(push(10, "a", true), (None, Some(10), false, 1));
         assert_eq!(push(20, " b", false), (None, Some(10), true, 3));
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(assembler.push(1, &record("a", true), at(0)), None);
         assert_eq!(assembler.push(2, &record("last words", false), at(0)), None);
         assert_eq!(assembler.close().expect("an entry").message, "a");
-        assert_eq!((assembler.start(), assembler.is_mid_line()), (Some(2), false));
+        assert_eq!((assembler.start(), assembler.is_unfinished()), (Some(2), false));
         assert_eq!(assembler.close().expect("an entry").message, "last words");
         assert_eq!((assembler.start(), assembler.close()), (None, None));
         assert_eq!(assemble(&[("a", true), (" b", false)]).len(), 1);

@@ -82,6 +82,18 @@ impl Trace {
         next.is_some()
     }
 
+    /// Whether the runtime has more to say for certain, or, as Rust does before a backtrace, most likely looks for it.
+    pub(crate) const fn is_unfinished(self) -> bool {
+        match self {
+            Self::Python(Python::Traceback | Python::Chained)
+            | Self::Node(Node::Place | Node::Code)
+            | Self::Ruby(Ruby::Code)
+            | Self::Rust(Rust::Place | Rust::Message)
+            | Self::Mono { is_named: false } => true,
+            Self::Nothing | Self::Python(_) | Self::Go | Self::Node(_) | Self::Ruby(_) | Self::Mono { .. } => false,
+        }
+    }
+
     fn next(self, entry: &str, line: &str) -> Option<Self> {
         let expected = match self {
             Self::Nothing => None,

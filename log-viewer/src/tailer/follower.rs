@@ -19,8 +19,8 @@ use crate::multiline::Assembler;
 
 /// An entry is complete when nothing was added to its log for so long: a trace is written in one go.
 const QUIET: Duration = Duration::from_millis(50);
-/// The same for a line without its end, such as a prompt or a program's last words.
-const QUIET_IN_LINE: Duration = Duration::from_secs(1);
+/// The same for what is not at its end, such as a prompt, a program's last words, or a panic whose frames are looked up.
+const QUIET_UNFINISHED: Duration = Duration::from_secs(1);
 /// What is taken from one container before the next has its turn, in bytes of messages.
 const PART_BYTES_MAX: usize = 256 << 10;
 /// The same in entries: short lines cost more than their bytes.
@@ -470,7 +470,7 @@ impl Follower {
 }
 
 fn patience(assembler: &Assembler) -> Duration {
-    if assembler.is_mid_line() { QUIET_IN_LINE } else { QUIET }
+    if assembler.is_unfinished() { QUIET_UNFINISHED } else { QUIET }
 }
 
 fn first_time(line: &Line<'_>) -> Option<LogTime> {
@@ -762,7 +762,7 @@ mod tests {
         world.append(&record(Stream::Stdout, "dying words", 0));
         world.poll();
         assert!(world.stored.is_empty());
-        world.follower.active = [Instant::now().checked_sub(QUIET_IN_LINE).expect("a machine that runs longer"); 2];
+        world.follower.active = [Instant::now().checked_sub(QUIET_UNFINISHED).expect("a machine that runs longer"); 2];
         world.poll();
         assert_eq!(world.lines(Stream::Stdout), ["dying words"]);
         world.forget();
@@ -771,10 +771,29 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_that_is_not_at_its_end_waits_for_it_as_a_line_does() {
+        let mut world = World::new(Begin::Whole);
+        let ago = |time: Duration| Instant::now().checked_sub(time).expect("a machine that runs longer");
+        let mut print = |line: &str, quiet: Duration| {
+            world.append(&record(Stream::Stderr, &format!("{line}\\n"), 0));
+            world.poll();
+            world.follower.active = [ago(quiet); 2];
+            world.poll();
+            world.stored.len()
+        };
+        assert_eq!(print("thread 'main' (7) panicked at src/main.rs:3:5:", QUIET), 0);
+        assert_eq!(print("index out of bounds", QUIET), 0);
+        assert_eq!(print("stack backtrace:", QUIET), 0);
+        assert_eq!(print("   0: rust_begin_unwind", QUIET_UNFINISHED), 1);
+        assert_eq!(print("a line of its own", QUIET), 2);
+        assert_eq!(world.stored[0].message.lines().count(), 4);
+    }
+
+    #[test]
     fn a_line_whose_end_came_while_this_process_stood_still_is_one_entry() {
         let mut world = World::new(Begin::Whole);
         world.append(&record(Stream::Stdout, "begun ", 0));
-        let looked = Instant::now().checked_sub(QUIET_IN_LINE).expect("a machine that runs longer");
+        let looked = Instant::now().checked_sub(QUIET_UNFINISHED).expect("a machine that runs longer");
         let moment = Moment { at: looked, time: LogTime::from_nanos(0) };
         let mut part = Part::new();
         world.follower.start(&mut world.reader, &world.figures).expect("a log");
