@@ -167,10 +167,14 @@ fn every_line_is_there_once(engine: &Engine, service: &Service) {
 
 /// Options that let a container use the machine's own programs, which are not static.
 fn machine() -> Vec<String> {
+    // The Node of the tests, where the system's is too old.
+    let own_node = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(".node");
     ["/usr", "/lib", "/lib64", "/root/.pyenv", "/opt"]
         .into_iter()
-        .filter(|path| Path::new(path).exists())
-        .map(|path| format!("--volume={path}:{path}:ro"))
+        .map(Path::new)
+        .chain([&*own_node])
+        .filter(|path| path.exists())
+        .map(|path| format!("--volume={0}:{0}:ro", path.display()))
         .collect()
 }
 
