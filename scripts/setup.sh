@@ -28,6 +28,8 @@ missing_packages() {
         { { has nginx || [ -x /usr/sbin/nginx ]; } && has curl && has openssl; } || echo nginx curl openssl
         # What backups are made and checked with.
         has sqlite3 || echo sqlite3
+        # In a step of the workflow that makes images.
+        has jq || echo jq
         # libFuzzer is C++.
         has c++ || echo g++
     fi
