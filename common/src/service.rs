@@ -138,7 +138,9 @@ impl Service {
             // A panic in one was printed when it happened.
             let _ = thread.join();
         }
-        self.writer_threads.stop();
+        // Closing the last connection would delete the `-shm` file, and on a disk that is full by the next start there is no
+        // room for another. The process ends anyway.
+        std::mem::forget(self.writer_threads.stop());
         log::info!("stopped");
         self.core.stop.failure().map_or(Ok(()), |why| Err(Failure::Other(why.into())))
     }

@@ -158,7 +158,7 @@ pub struct Writer {
 /// The threads behind a [`Writer`]; joined once at the end.
 pub struct WriterThreads {
     shared: Arc<Shared>,
-    writer: JoinHandle<()>,
+    writer: JoinHandle<Connection>,
     replies: Vec<JoinHandle<()>>,
 }
 
@@ -166,13 +166,14 @@ impl Writer {
     /// Starts the writer on its connection.
     pub fn start(conn: Connection) -> std::io::Result<(Self, WriterThreads)> {
         let shared = Arc::new(Shared::default());
-        let spawn = |name: String, body: Box<dyn FnOnce(&Shared) + Send>| {
-            let shared = Arc::clone(&shared);
-            thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || body(&shared))
-        };
-        let writer = spawn("writer".into(), Box::new(move |shared| write_until_stopped(conn, shared)))?;
+        let builder = |name: String| thread::Builder::new().name(name).stack_size(STACK_BYTES);
+        let for_writer = Arc::clone(&shared);
+        let writer = builder("writer".into()).spawn(move || write_until_stopped(conn, &for_writer))?;
         let replies = (0..REPLY_THREADS)
-            .map(|n| spawn(format!("reply-{n}"), Box::new(reply_until_stopped)))
+            .map(|n| {
+                let shared = Arc::clone(&shared);
+                builder(format!("reply-{n}")).spawn(move || reply_until_stopped(&shared))
+            })
             .collect::<Result<_, _>>()?;
         let threads = WriterThreads { shared: Arc::clone(&shared), writer, replies };
         Ok((Self { shared }, threads))
@@ -259,18 +260,21 @@ impl Writer {
 }
 
 impl WriterThreads {
-    /// Refuses new jobs, commits and answers those accepted, checkpoints the log, and ends.
-    pub fn stop(self) {
+    /// Refuses new jobs, commits and answers those accepted, checkpoints the log, and ends. The connection is given back, unless
+    /// its thread panicked.
+    #[must_use = "closing the connection deletes the `-shm` file"]
+    pub fn stop(self) -> Option<Connection> {
         lock(&self.shared.queue).stopped = true;
         self.shared.queue_changed.notify_all();
         self.shared.room.notify_all();
         // A panic of these threads was printed when it happened; there is nothing left to do about it here.
-        let _ = self.writer.join();
+        let conn = self.writer.join().ok();
         lock(&self.shared.replies).stopped = true;
         self.shared.replies_changed.notify_all();
         for thread in self.replies {
             let _ = thread.join();
         }
+        conn
     }
 }
 
@@ -282,7 +286,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write_until_stopped(conn: Connection, shared: &Shared) {
+fn write_until_stopped(conn: Connection, shared: &Shared) -> Connection {
     while let Some(mut batch) = next_batch(shared) {
         if batch.is_empty() {
             probe(&conn, shared);
@@ -301,9 +305,7 @@ fn write_until_stopped(conn: Connection, shared: &Shared) {
     if let Err(error) = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         log::warn!("checkpoint at stop failed, the next start does it: {error}");
     }
-    // Closing the last connection would delete the `-shm` file, and on a disk that is full by the next start there is no room
-    // for another. The process ends anyway.
-    std::mem::forget(conn);
+    conn
 }
 
 fn answer(shared: &Shared, finished: impl IntoIterator<Item = Finished>) {
@@ -553,7 +555,7 @@ mod tests {
         // Each once, though the batch was run again.
         assert_eq!(names(&writer), ["a", "b", "c", "d"]);
         assert_eq!(writer.trouble(), None);
-        threads.stop();
+        drop(threads.stop());
     }
 
     #[test]
@@ -577,7 +579,7 @@ mod tests {
         assert!(writer.trouble().is_some(), "a job that writes nothing shows nothing");
         writer.call(large).expect("room again");
         assert_eq!(writer.trouble(), None);
-        threads.stop();
+        drop(threads.stop());
     }
 
     #[test]
@@ -594,7 +596,7 @@ mod tests {
         assert!(writer.trouble().is_some_and(|trouble| trouble.contains("locked")), "{:?}", writer.trouble());
         other.execute_batch("ROLLBACK").expect("no lock");
         wait_for("a probe", || writer.trouble().is_none().then_some(()));
-        threads.stop();
+        drop(threads.stop());
     }
 
     #[test]
@@ -616,7 +618,7 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
         other.execute_batch("ROLLBACK").expect("no lock");
         assert_eq!(names(&writer), Vec::<String>::new(), "what was refused is not stored later");
-        threads.stop();
+        drop(threads.stop());
     }
 
     #[test]
@@ -631,7 +633,7 @@ mod tests {
         assert!(matches!(late.recv(), Ok(Err(WriteError::Late))));
         assert!(matches!(in_time.recv(), Ok(Ok(()))));
         assert_eq!(names(&writer), ["in time"]);
-        threads.stop();
+        drop(threads.stop());
     }
 
     #[test]
@@ -654,7 +656,7 @@ mod tests {
         }
         assert!(matches!(writer.submit(0, |_| Ok(()), |_| ()), Err((WriteError::Full, _))));
         drop(release);
-        threads.stop();
+        drop(threads.stop());
     }
 
     #[test]
@@ -678,6 +680,6 @@ mod tests {
             assert!(writer.submit(0, |_| Ok(()), |_| panic!("an answer of a test panics")).is_ok());
         }
         assert_eq!(names(&writer), Vec::<String>::new());
-        threads.stop();
+        drop(threads.stop());
     }
 }
