@@ -9,6 +9,7 @@ set -euo pipefail
 
 readonly UNAVAILABLE=69
 readonly START_SECONDS_MAX=60
+readonly NAMESPACES=(--net --mount --pid --fork --kill-child --mount-proc)
 
 say() { printf 'engine: %s\n' "$*" >&2; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -23,6 +24,10 @@ check_machine() {
     done
     if [ "$(id -u)" != 0 ]; then
         say "it needs root"
+        exit "$UNAVAILABLE"
+    fi
+    if ! unshare "${NAMESPACES[@]}" -- true; then
+        say "this machine gives no namespaces; it may be a container itself"
         exit "$UNAVAILABLE"
     fi
 }
@@ -56,10 +61,15 @@ run_inside() {
         if ! kill -0 "$daemon" 2>/dev/null || [ "$SECONDS" -gt "$deadline" ]; then
             say "dockerd did not start:"
             tail -n 20 "$folder/dockerd.log" >&2
-            return 1
+            return "$UNAVAILABLE"
         fi
         sleep 0.05
     done
+    if [ "$(docker info --format '{{.MemoryLimit}}')" != true ]; then
+        say "containers would have no memory limit here: there is no memory cgroup"
+        stop_engine "$daemon"
+        return "$UNAVAILABLE"
+    fi
     "$@" || code=$?
     stop_engine "$daemon"
     return "$code"
@@ -80,7 +90,7 @@ main() {
         trap "rm -rf '$folder'" EXIT
     fi
     # Not even SIGKILL leaves anything behind.
-    setpriv --pdeathsig KILL -- unshare --net --mount --pid --fork --kill-child --mount-proc -- "$0" --inside "$folder" "$@"
+    setpriv --pdeathsig KILL -- unshare "${NAMESPACES[@]}" -- "$0" --inside "$folder" "$@"
 }
 
 main "$@"
