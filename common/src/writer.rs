@@ -262,7 +262,6 @@ impl Writer {
 impl WriterThreads {
     /// Refuses new jobs, commits and answers those accepted, checkpoints the log, and ends. The connection is given back, unless
     /// its thread panicked.
-    #[must_use = "closing the connection deletes the `-shm` file"]
     pub fn stop(self) -> Option<Connection> {
         lock(&self.shared.queue).stopped = true;
         self.shared.queue_changed.notify_all();
@@ -555,7 +554,7 @@ mod tests {
         // Each once, though the batch was run again.
         assert_eq!(names(&writer), ["a", "b", "c", "d"]);
         assert_eq!(writer.trouble(), None);
-        drop(threads.stop());
+        threads.stop();
     }
 
     #[test]
@@ -579,7 +578,7 @@ mod tests {
         assert!(writer.trouble().is_some(), "a job that writes nothing shows nothing");
         writer.call(large).expect("room again");
         assert_eq!(writer.trouble(), None);
-        drop(threads.stop());
+        threads.stop();
     }
 
     #[test]
@@ -596,7 +595,7 @@ mod tests {
         assert!(writer.trouble().is_some_and(|trouble| trouble.contains("locked")), "{:?}", writer.trouble());
         other.execute_batch("ROLLBACK").expect("no lock");
         wait_for("a probe", || writer.trouble().is_none().then_some(()));
-        drop(threads.stop());
+        threads.stop();
     }
 
     #[test]
@@ -618,7 +617,7 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
         other.execute_batch("ROLLBACK").expect("no lock");
         assert_eq!(names(&writer), Vec::<String>::new(), "what was refused is not stored later");
-        drop(threads.stop());
+        threads.stop();
     }
 
     #[test]
@@ -633,7 +632,7 @@ mod tests {
         assert!(matches!(late.recv(), Ok(Err(WriteError::Late))));
         assert!(matches!(in_time.recv(), Ok(Ok(()))));
         assert_eq!(names(&writer), ["in time"]);
-        drop(threads.stop());
+        threads.stop();
     }
 
     #[test]
@@ -656,7 +655,7 @@ mod tests {
         }
         assert!(matches!(writer.submit(0, |_| Ok(()), |_| ()), Err((WriteError::Full, _))));
         drop(release);
-        drop(threads.stop());
+        threads.stop();
     }
 
     #[test]
@@ -680,6 +679,6 @@ mod tests {
             assert!(writer.submit(0, |_| Ok(()), |_| panic!("an answer of a test panics")).is_ok());
         }
         assert_eq!(names(&writer), Vec::<String>::new());
-        drop(threads.stop());
+        threads.stop();
     }
 }

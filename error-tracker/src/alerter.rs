@@ -478,7 +478,7 @@ mod tests {
 
         fn end(self, alerter: Alerter) -> TempDir {
             alerter.stop();
-            drop(self.threads.stop());
+            self.threads.stop();
             self.folder
         }
     }
@@ -609,7 +609,7 @@ mod tests {
         let Fixture { folder, database, threads, .. } = fixture;
         alerter.stop();
         assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-        drop(threads.stop());
+        threads.stop();
         drop(database);
 
         let (database, conn) = open(folder.path());

@@ -87,7 +87,7 @@ impl<S> Handlers<S> {
         if self.requests % REQUESTS_MAX == 0
             && let Some(old) = self.running.take()
         {
-            drop(old.threads.stop());
+            old.threads.stop();
         }
         self.requests += 1;
         &self.running.get_or_insert_with(|| start(&self.setup)).context
