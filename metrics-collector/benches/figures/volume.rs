@@ -21,12 +21,8 @@ const BYTES_PER_POINT: f64 = 30.0;
 const REQUESTS: usize = 40;
 /// The newest hour that is filled is over, and its last minute closed.
 const HOURS_AGO: i64 = 2;
-const QUESTIONS: [(&str, &str); 4] = [
-    ("24 h of minutes, one series", "/api/metrics?name=latency&period=24h&labels=n:3"),
-    ("30 days of hours, all series", "/api/metrics?name=latency&period=30d&agg=sum"),
-    ("30 days of hours, one series", "/api/metrics?name=latency&period=30d&labels=n:3"),
-    ("names", "/api/metrics/names"),
-];
+const QUESTIONS: [&str; 4] =
+    ["24 h of minutes, one series", "30 days of hours, all series", "30 days of hours, one series", "names"];
 
 struct Step {
     points: usize,
@@ -58,7 +54,7 @@ pub(crate) fn measure() {
         wait_for(&service, "monlight_rollup_minutes_total", 60.0);
         wait_for(&service, "monlight_rollup_hours_total", 1.0);
         let rollup = service.figure(KEY, "monlight_rollup_minutes_seconds_total");
-        let took = QUESTIONS.map(|(_, path)| took(&service, path, REQUESTS, 50)).to_vec();
+        let took = paths(this_hour).iter().map(|path| took(&service, path, REQUESTS, 50)).collect();
         let cpu = service.cpu_seconds();
         let load = send(&service, "2000", 16, SECONDS);
         let sent = load.rate * POINTS_PER_BATCH * f64::from(SECONDS);
@@ -71,11 +67,20 @@ pub(crate) fn measure() {
     }
     let note = format!(
         "One database that grows (up to 100,000,000 points with `VOLUME=full`): histograms in {SERIES} series, put into the file an hour at a \
-         time and rolled up by the service; then each question runs {REQUESTS} times (a new connection each; p50), and `wrk` sends batches of \
+         time and rolled up by the service; then each question, up to the last full hour, runs {REQUESTS} times (a new connection each; p50), and `wrk` sends batches of \
          100 points for {SECONDS} s. CPU is that of storing such a point, bytes are those of a single value on disk."
     );
     let chart = chart(&steps).write("metrics-collector-volume");
     page::write("metrics-collector-volume", &format!("{note}\n\n{}\n{chart}", rows(&steps)));
+}
+
+/// Of [`QUESTIONS`]. They end with the last full hour: in the open one lies what the step before has sent, a million single
+/// values of a minute that is not over.
+fn paths(this_hour: i64) -> [String; 4] {
+    let metric = |days: i64, more: &str| {
+        format!("/api/metrics?name=latency&from={}&to={this_hour}&{more}", this_hour - days * 86_400)
+    };
+    [metric(1, "labels=n:3"), metric(30, "agg=sum"), metric(30, "labels=n:3"), "/api/metrics/names".into()]
 }
 
 fn bytes(folder: &TempDir) -> f64 {
@@ -83,7 +88,7 @@ fn bytes(folder: &TempDir) -> f64 {
 }
 
 fn rows(steps: &[Step]) -> String {
-    let names = QUESTIONS.map(|(name, _)| format!("{name}, ms")).join(" | ");
+    let names = QUESTIONS.map(|name| format!("{name}, ms")).join(" | ");
     let mut text = format!(
         "| points | CPU, µs | bytes | rollup, s per million | {names} | peak RSS, MB |\n|---|---|---|---|{}---|\n",
         "---|".repeat(QUESTIONS.len())
