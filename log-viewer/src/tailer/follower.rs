@@ -19,7 +19,8 @@ use crate::multiline::Assembler;
 
 /// An entry is complete when nothing was added to its log for so long: a trace is written in one go.
 const QUIET: Duration = Duration::from_millis(50);
-/// The same for what is not at its end, such as a prompt, a program's last words, or a panic whose frames are looked up.
+/// The same for what is not at its end, such as a prompt, a program's last words, or a panic whose frames are looked up
+/// (docs/decisions/0009-unfinished-traces.md).
 const QUIET_UNFINISHED: Duration = Duration::from_secs(1);
 /// What is taken from one container before the next has its turn, in bytes of messages.
 const PART_BYTES_MAX: usize = 256 << 10;
