@@ -1,5 +1,8 @@
 //! What is shown: lists, one group, the projects.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use common::clock::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
@@ -11,56 +14,73 @@ use crate::group::{Detail, Filter, MESSAGE_PREVIEW_BYTES, OCCURRENCES_KEPT, Occu
 
 const SUMMARY_COLUMNS: &str = "id, fingerprint, project, exception_type, message, count, first_seen, last_seen, resolved_at, source, environments, activity";
 
-/// The groups a filter asks for, the last seen first, and how many there are in all.
+/// How many hits a search holds while it looks at more, 16 bytes each: 160 KB. For what lies further down the list SQLite
+/// sorts them all, on the disk where they do not fit into its cache.
+const HITS_HELD_MAX: usize = 10_000;
+
+/// The groups a filter asks for, the first by its order first, and how many there are in all.
 pub(crate) fn list(conn: &Connection, filter: &Filter) -> rusqlite::Result<(Vec<Summary>, i64)> {
     let wanted = Wanted::from(filter);
-    if filter.scans() {
-        return search(conn, filter, &wanted);
-    }
-    let total =
-        conn.prepare_cached(&count_sql(&wanted))?.query_row(params_from_iter(&wanted.values), |row| row.get(0))?;
-    let mut page = conn.prepare_cached(&page_sql(filter, &wanted))?;
-    let values = wanted.values_and_page(filter);
-    let rows = page.query_map(params_from_iter(values), |row| summary(row, Some(MESSAGE_PREVIEW_BYTES)))?;
-    Ok((rows.collect::<Result<_, _>>()?, total))
+    let (ids, total) = match usize::try_from(filter.offset.saturating_add(filter.limit)) {
+        Ok(most) if filter.scans() && most <= HITS_HELD_MAX => search(conn, filter, &wanted, most)?,
+        _ => page_and_count(conn, filter, &wanted)?,
+    };
+    let mut group = conn.prepare_cached(&format!("SELECT {SUMMARY_COLUMNS} FROM groups WHERE id = ?1"))?;
+    // One that was deleted meanwhile is left out.
+    let groups = ids
+        .into_iter()
+        .filter_map(|id| group.query_row([id], |row| summary(row, Some(MESSAGE_PREVIEW_BYTES))).optional().transpose());
+    Ok((groups.collect::<Result<_, _>>()?, total))
 }
 
-fn count_sql(wanted: &Wanted) -> String {
-    format!("SELECT count(*) FROM groups WHERE {}", wanted.condition)
+/// The ids of a page and the number of all hits, found and sorted by SQLite.
+fn page_and_count(conn: &Connection, filter: &Filter, wanted: &Wanted) -> rusqlite::Result<(Vec<i64>, i64)> {
+    let mut page = conn.prepare_cached(&page_sql(filter, wanted))?;
+    let values = wanted.values.iter().cloned().chain([filter.limit.into(), filter.offset.into()]);
+    let ids = page.query_map(params_from_iter(values), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut count = conn.prepare_cached(&count_sql(filter, wanted))?;
+    Ok((ids, count.query_row(params_from_iter(&wanted.values), |row| row.get(0))?))
+}
+
+/// The same, found by looking at every group once, in the order they lie on the disk. It counts the hits, and keeps aside
+/// the `most` that come first by the filter's order; the page is the end of them.
+fn search(conn: &Connection, filter: &Filter, wanted: &Wanted, most: usize) -> rusqlite::Result<(Vec<i64>, i64)> {
+    let mut scan = conn.prepare_cached(&scan_sql(filter, wanted))?;
+    let mut hits = scan.query(params_from_iter(&wanted.values))?;
+    let mut total = 0;
+    let mut first = BinaryHeap::new();
+    while let Some(row) = hits.next()? {
+        total += 1;
+        let hit = Reverse((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        if first.len() < most {
+            first.push(hit);
+        } else if let Some(mut last) = first.peek_mut()
+            && hit < *last
+        {
+            *last = hit;
+        }
+    }
+    let before = usize::try_from(filter.offset).unwrap_or(usize::MAX);
+    Ok((first.into_sorted_vec().into_iter().skip(before).map(|Reverse((_, id))| id).collect(), total))
+}
+
+/// Where every group must be looked at, the way over an index is only longer.
+const fn table(filter: &Filter) -> &'static str {
+    if filter.scans() { "groups NOT INDEXED" } else { "groups" }
+}
+
+fn scan_sql(filter: &Filter, wanted: &Wanted) -> String {
+    format!("SELECT {}, id FROM {} WHERE {}", filter.sort.column(), table(filter), wanted.condition)
+}
+
+fn count_sql(filter: &Filter, wanted: &Wanted) -> String {
+    format!("SELECT count(*) FROM {} WHERE {}", table(filter), wanted.condition)
 }
 
 /// Followed by its bound values come the limit and the offset.
 fn page_sql(filter: &Filter, wanted: &Wanted) -> String {
-    let condition = &wanted.condition;
-    let key = filter.sort.column();
-    if !filter.scans() {
-        return format!(
-            "SELECT {SUMMARY_COLUMNS} FROM groups WHERE {condition} ORDER BY {key} DESC, id DESC LIMIT ? OFFSET ?"
-        );
-    }
-    // Looks at every row once, in the order they lie on the disk, and keeps the hits' ids aside to count and sort.
-    format!(
-        "WITH hits AS MATERIALIZED (SELECT id, {key} FROM groups NOT INDEXED WHERE {condition})
-         SELECT {SUMMARY_COLUMNS}, (SELECT count(*) FROM hits)
-         FROM (SELECT id AS hit FROM hits ORDER BY {key} DESC, id DESC LIMIT ? OFFSET ?) CROSS JOIN groups ON id = hit"
-    )
-}
-
-/// What looks at every row counts on the way.
-fn search(conn: &Connection, filter: &Filter, wanted: &Wanted) -> rusqlite::Result<(Vec<Summary>, i64)> {
-    let mut page = conn.prepare_cached(&page_sql(filter, wanted))?;
-    let mut total = 0;
-    let rows = page.query_map(params_from_iter(wanted.values_and_page(filter)), |row| {
-        total = row.get(12)?;
-        summary(row, Some(MESSAGE_PREVIEW_BYTES))
-    })?;
-    let groups: Vec<Summary> = rows.collect::<Result<_, _>>()?;
-    if groups.is_empty() && filter.offset > 0 {
-        // Beyond the last page there is no row that could carry the total.
-        let count = format!("SELECT count(*) FROM groups NOT INDEXED WHERE {}", wanted.condition);
-        total = conn.prepare_cached(&count)?.query_row(params_from_iter(&wanted.values), |row| row.get(0))?;
-    }
-    Ok((groups, total))
+    let (table, condition, key) = (table(filter), &wanted.condition, filter.sort.column());
+    format!("SELECT id FROM {table} WHERE {condition} ORDER BY {key} DESC, id DESC LIMIT ? OFFSET ?")
 }
 
 /// A filter as SQL: a condition with bound values.
@@ -74,11 +94,6 @@ impl Wanted {
         self.condition.push_str(" AND ");
         self.condition.push_str(condition);
         self.values.extend(values);
-    }
-
-    /// What [`page_sql`] binds.
-    fn values_and_page(&self, filter: &Filter) -> impl Iterator<Item = Value> {
-        self.values.iter().cloned().chain([filter.limit.into(), filter.offset.into()])
     }
 }
 
@@ -189,6 +204,9 @@ pub(crate) fn projects(conn: &Connection) -> rusqlite::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use common::query::Query;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     use super::*;
     use crate::report::Report;
@@ -214,9 +232,9 @@ mod tests {
             for (project, index) in [("", "groups_by_last_seen"), ("&project=shop", "groups_by_project")] {
                 let filter = filter(&format!("{query}{project}"));
                 let wanted = Wanted::from(&filter);
-                let (count, page) = (plan(&tx, &count_sql(&wanted)), plan(&tx, &page_sql(&filter, &wanted)));
+                let (count, page) = (plan(&tx, &count_sql(&filter, &wanted)), plan(&tx, &page_sql(&filter, &wanted)));
                 assert!(count.contains("USING COVERING INDEX"), "{query}{project}: {count}");
-                assert!(page.contains(&format!("USING INDEX {index}")), "{query}{project}: {page}");
+                assert!(page.contains(&format!("USING COVERING INDEX {index}")), "{query}{project}: {page}");
                 assert!(!page.contains("TEMP B-TREE FOR ORDER BY"), "{query}{project}: {page}");
             }
         }
@@ -228,7 +246,8 @@ mod tests {
         for query in ["", "project=shop", "search=m"] {
             let sql = |page: &str| {
                 let filter = filter(&format!("{query}&{page}"));
-                page_sql(&filter, &Wanted::from(&filter))
+                let wanted = Wanted::from(&filter);
+                [count_sql, page_sql, scan_sql].map(|sql| sql(&filter, &wanted))
             };
             assert_eq!(sql("limit=2"), sql("limit=3&offset=7"));
         }
@@ -252,10 +271,36 @@ mod tests {
         assert_eq!(ids("limit=2"), (vec![4, 3], 4));
         assert_eq!(ids("limit=2&offset=2"), (vec![2, 1], 4));
         assert_eq!(ids("limit=2&offset=4"), (vec![], 4));
-        for query in ["search=M&limit=3&offset=1", "search=e&offset=9"] {
+        for query in ["search=M&limit=3&offset=1", "search=e&offset=9", "search=e&offset=99999"] {
             assert_eq!(ids(query).1, 4, "{query}");
         }
         assert_eq!(ids("search=m&limit=3&offset=1").0, [3, 2, 1]);
+    }
+
+    proptest! {
+        /// What is kept aside while every group is looked at is what SQLite sorts to the front.
+        #[test]
+        fn a_search_shows_what_sorting_all_hits_would(
+            groups in vec((0..4_i64, 0..4_i64, 1..4_i64), 0..40),
+            search in "[ab]?",
+            sort in select(vec!["last_seen", "first_seen", "count"]),
+            limit in 1..9_usize,
+            offset in 0..30_usize,
+        ) {
+            let tx = database();
+            for (seen, age, count) in groups {
+                tx.execute(
+                    "INSERT INTO groups (fingerprint, project, exception_type, message, count, first_seen, last_seen, source, environments)
+                     VALUES (x'', 'p', 'E', iif(?3 = 1, 'a', 'b'), ?3, ?1 - ?2, ?1, 'server', '[]')",
+                    [seen, age, count],
+                )
+                .expect("a group");
+            }
+            let filter = filter(&format!("search={search}&sort={sort}&limit={limit}&offset={offset}"));
+            let wanted = Wanted::from(&filter);
+            let searched = super::search(&tx, &filter, &wanted, limit + offset).expect("a page");
+            prop_assert_eq!(searched, page_and_count(&tx, &filter, &wanted).expect("a page"));
+        }
     }
 
     #[test]
