@@ -1,6 +1,7 @@
 //! Takes fields out of a JSON body, and says what is wrong with it. Nothing is copied that can be borrowed from the
 //! body: a value stays text until somebody asks for it.
 
+use memchr::{memchr, memchr2};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -199,32 +200,25 @@ fn prescan(bytes: &[u8]) -> Result<(), String> {
 /// Where the string that opens at `open` ends, its quotes included.
 fn string_end(bytes: &[u8], open: usize) -> usize {
     let mut at = open + 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
+    while let Some(before) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += before;
+        if bytes[at] == b'"' {
+            return at + 1;
         }
+        at += 2;
     }
     bytes.len()
 }
 
 fn has_lone_surrogate(string: &[u8]) -> bool {
-    // Few strings have a `\`, and for bytes this search is a fast one.
-    if !string.contains(&b'\\') {
-        return false;
-    }
     let mut at = 0;
-    while at < string.len() {
-        if string[at] != b'\\' {
-            at += 1;
-            continue;
-        }
-        at += match (escaped_unit(string, at), escaped_unit(string, at + 6)) {
-            (None, _) => 2,
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
-            (Some(0xD800..=0xDFFF), _) => return true,
-            (Some(_), _) => 6,
+    while let Some(before) = string.get(at..).and_then(|rest| memchr(b'\\', rest)) {
+        at += before;
+        at += match escaped_unit(string, at) {
+            None => 2,
+            Some(0xD800..=0xDBFF) if matches!(escaped_unit(string, at + 6), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDFFF) => return true,
+            Some(_) => 6,
         }
     }
     false

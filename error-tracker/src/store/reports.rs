@@ -1,5 +1,6 @@
 //! What reports and operators change. Everything here runs as a job of the writer.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use common::clock::Timestamp;
@@ -60,15 +61,16 @@ struct Group {
     source: String,
     environments: String,
     activity: Option<Activity>,
+    last_seen: i64,
 }
 
 fn find(tx: &Connection, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Group>> {
-    // Only an original's file can hold several: the open one counts, else the last seen.
-    tx.prepare_cached(
-        "SELECT id, count, resolved_at IS NOT NULL, source, environments, activity FROM groups WHERE fingerprint = ?1
-         ORDER BY resolved_at IS NOT NULL, last_seen DESC LIMIT 1",
-    )?
-    .query_row([fingerprint.as_bytes().as_slice()], |row| {
+    // Only an original's file can hold several: the open one counts, else the last seen. Chosen here, since SQLite would
+    // make a table for it to sort even one.
+    let mut groups = tx.prepare_cached(
+        "SELECT id, count, resolved_at IS NOT NULL, source, environments, activity, last_seen FROM groups WHERE fingerprint = ?1",
+    )?;
+    let groups = groups.query_map([fingerprint.as_bytes().as_slice()], |row| {
         Ok(Group {
             id: row.get(0)?,
             count: row.get(1)?,
@@ -76,9 +78,18 @@ fn find(tx: &Connection, fingerprint: &Fingerprint) -> rusqlite::Result<Option<G
             source: row.get(3)?,
             environments: row.get(4)?,
             activity: row.get_ref(5)?.as_blob_or_null()?.and_then(Activity::from_bytes),
+            last_seen: row.get(6)?,
         })
-    })
-    .optional()
+    })?;
+    let rank = |group: &Group| (group.is_resolved, Reverse(group.last_seen));
+    let mut first: Option<Group> = None;
+    for group in groups {
+        let group = group?;
+        if first.as_ref().is_none_or(|first| rank(&group) < rank(first)) {
+            first = Some(group);
+        }
+    }
+    Ok(first)
 }
 
 fn create(tx: &Connection, now: Timestamp, report: &Report, fingerprint: &Fingerprint) -> rusqlite::Result<Recorded> {
