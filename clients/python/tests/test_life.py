@@ -186,6 +186,55 @@ def test_a_forked_child_goes_on_sending_by_itself(recorder: Recorder) -> None:
     assert values(recorder) == {"parent": 1, "child": 1}
 
 
+def test_a_fork_waits_for_what_is_being_logged(recorder: Recorder) -> None:
+    # Python frees the locks of log handlers in the child, but not those of the files they write to.
+    recorder.answers = [Answer(503)]
+    run(
+        recorder,
+        """
+        import logging, threading, time
+        file, is_writing = threading.Lock(), threading.Event()
+        class Writer(logging.Handler):
+            def emit(self, record):
+                with file:
+                    is_writing.set()
+                    time.sleep(0.3)
+        logging.getLogger("monlight").addHandler(Writer())
+        errors.report_error_sync(ValueError("x"))
+        is_writing.wait()
+        child = os.fork()
+        if child == 0:
+            os._exit(not file.acquire(timeout=5))
+        assert os.waitpid(child, 0)[1] == 0
+        """,
+    )
+
+
+def test_a_fork_in_a_log_handler_waits_only_so_long(recorder: Recorder) -> None:
+    recorder.answers = [Answer(503)]
+    done = run(
+        recorder,
+        """
+        import logging, threading
+        logger = logging.getLogger("monlight")
+        class Forker(logging.Handler):
+            def emit(self, record):
+                if threading.current_thread() is threading.main_thread():
+                    errors.report_error_sync(ValueError("x"))
+                    while errors.stats()["retries"] == 0: pass
+                    # That thread now waits for this handler.
+                    child = os.fork()
+                    if child == 0:
+                        os._exit(0)
+                    assert os.waitpid(child, 0)[1] == 0
+                    print("forked")
+        logger.addHandler(Forker())
+        logger.error("x")
+        """,
+    )
+    assert done.stdout == "forked\n"
+
+
 def test_a_fork_while_other_threads_report_is_no_trouble(recorder: Recorder) -> None:
     run(
         recorder,

@@ -12,10 +12,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Protocol
 
 from .delivery import Line, Outcome, Parcel, Verdict
+from .telling import tell
 
 # What waits while the server is away: twenty seconds of fifty reports each, and their usual size.
 PARCELS_MAX = 1000
@@ -210,7 +210,7 @@ class Sender:
                 self._work()
             except Exception as failure:
                 # A mistake of ours must not be the end of all that comes after.
-                self._log(logging.ERROR, f"{type(failure).__name__} while sending {self._what}: {failure}")
+                tell(self._logger, logging.ERROR, f"{type(failure).__name__} while sending {self._what}: {failure}")
                 with self._changed:
                     self._pause(None)
         self._line.hang_up()
@@ -286,12 +286,12 @@ class Sender:
         # Told before waiters are woken, never with the lock: a log handler may be waiting for it.
         if verdict is Verdict.DELIVERED:
             self._count("delivered", parcel.weight)
-            self._log(logging.DEBUG, outcome.reason)
+            tell(self._logger, logging.DEBUG, outcome.reason)
         elif is_to_stay:
             self._count("retries")
             self._warn("later", f"Failed to send {self._what}, will try again: {outcome.reason}")
         elif pieces:
-            self._log(logging.DEBUG, f"trying smaller parts: {outcome.reason}")
+            tell(self._logger, logging.DEBUG, f"trying smaller parts: {outcome.reason}")
         else:
             self.lose("too_old" if verdict is Verdict.TOO_OLD else "refused", parcel.weight, outcome.reason)
         with self._changed:
@@ -354,15 +354,10 @@ class Sender:
     def _warn(self, kind: str, message: str) -> None:
         now = time.monotonic()
         if now - self._warned.get(kind, -WARNING_SECONDS) < WARNING_SECONDS:
-            self._log(logging.DEBUG, message)
+            tell(self._logger, logging.DEBUG, message)
         else:
             self._warned[kind] = now
-            self._log(logging.WARNING, message)
-
-    def _log(self, level: int, message: str) -> None:
-        # An application's filter may raise, but not into what goes on here.
-        with suppress(Exception):
-            self._logger.log(level, "%s", message)
+            tell(self._logger, logging.WARNING, message)
 
 
 # Every process has one end, at which all of them leave together.
