@@ -39,7 +39,7 @@ fn measure() {
         "The load generator (`wrk`, 2 threads, {LOAD_SECONDS} s each) runs on the same machine. `RATE_LIMIT=0`. Every answer \
          to a report is sent after its fsync (`synchronous=FULL`). Reports are 2.9 KB. Where \
          the service's cores and `wrk` take all there are, the processor is the limit. A search takes longest where it finds \
-         everything: beyond one that finds nothing it counts all hits, and compares each with those of the page."
+         everything: beyond one that finds nothing it counts the hits, and keeps the first of them aside."
     );
     table.write("error-tracker", &note);
 }

@@ -198,7 +198,7 @@ def test_a_fork_waits_for_what_is_being_logged(recorder: Recorder) -> None:
             def emit(self, record):
                 with file:
                     is_writing.set()
-                    time.sleep(0.3)
+                    time.sleep(0.05)
         logging.getLogger("monlight").addHandler(Writer())
         errors.report_error_sync(ValueError("x"))
         is_writing.wait()

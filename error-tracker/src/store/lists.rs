@@ -14,22 +14,20 @@ use crate::group::{Detail, Filter, MESSAGE_PREVIEW_BYTES, OCCURRENCES_KEPT, Occu
 
 const SUMMARY_COLUMNS: &str = "id, fingerprint, project, exception_type, message, count, first_seen, last_seen, resolved_at, source, environments, activity";
 
-/// How many hits a search holds while it looks at more, 16 bytes each: 160 KB. For what lies further down the list SQLite
-/// sorts them all, on the disk where they do not fit into its cache.
+/// How many hits a search holds while it looks at more, 16 bytes each: a quarter of a megabyte at most. For what lies further
+/// down the list SQLite sorts them all, on the disk where they do not fit into its cache.
 const HITS_HELD_MAX: usize = 10_000;
 
-/// The groups a filter asks for, the first by its order first, and how many there are in all.
+/// The groups a filter asks for, the first by its order first, and how many there are in all, as of one moment.
 pub(crate) fn list(conn: &Connection, filter: &Filter) -> rusqlite::Result<(Vec<Summary>, i64)> {
+    let snapshot = conn.unchecked_transaction()?;
     let wanted = Wanted::from(filter);
     let (ids, total) = match usize::try_from(filter.offset.saturating_add(filter.limit)) {
-        Ok(most) if filter.scans() && most <= HITS_HELD_MAX => search(conn, filter, &wanted, most)?,
-        _ => page_and_count(conn, filter, &wanted)?,
+        Ok(most) if filter.scans() && most <= HITS_HELD_MAX => search(&snapshot, filter, &wanted, most)?,
+        _ => page_and_count(&snapshot, filter, &wanted)?,
     };
-    let mut group = conn.prepare_cached(&format!("SELECT {SUMMARY_COLUMNS} FROM groups WHERE id = ?1"))?;
-    // One that was deleted meanwhile is left out.
-    let groups = ids
-        .into_iter()
-        .filter_map(|id| group.query_row([id], |row| summary(row, Some(MESSAGE_PREVIEW_BYTES))).optional().transpose());
+    let mut group = snapshot.prepare_cached(&format!("SELECT {SUMMARY_COLUMNS} FROM groups WHERE id = ?1"))?;
+    let groups = ids.into_iter().map(|id| group.query_row([id], |row| summary(row, Some(MESSAGE_PREVIEW_BYTES))));
     Ok((groups.collect::<Result<_, _>>()?, total))
 }
 
