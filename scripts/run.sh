@@ -95,9 +95,10 @@ introduce() {
     say "Ctrl-C stops them."
 }
 
-# Ends what was started here, and waits until it has.
+# Ends what was started here, and waits until it has, however often that is asked for.
 stop_all() {
-    trap - EXIT INT TERM
+    trap - EXIT
+    trap '' INT TERM
     # The shell's own words about jobs that ended; the services keep theirs.
     exec 2>/dev/null
     local group
@@ -117,7 +118,9 @@ main() {
     logs=${LOG_SOURCES:-$(log_sources)}
     introduce "$key" "$logs"
     trap stop_all EXIT
-    trap 'exit 0' INT TERM
+    # Another signal while this one is followed would end the script before it has ended the rest: make passes SIGTERM on,
+    # so it comes twice.
+    trap 'trap "" INT TERM; exit 0' INT TERM
     # Each in a process group of its own: Ctrl-C reaches this script alone, which then ends them in order. They would
     # take a second signal as impatience.
     set -m

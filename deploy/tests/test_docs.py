@@ -111,9 +111,11 @@ class Running:
         return self.output.read()
 
     def __exit__(self, *_):
-        # As Ctrl-C does.
+        # As Ctrl-C does, and at once the other way, as by somebody who cannot wait: what was started ends all the same.
         os.killpg(self.process.pid, signal.SIGINT)
+        os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait(PATIENCE)
+        wait_for("the services to end", lambda: not any(is_healthy(port) for port in range(5010, 5014)))
         self.output.close()
 
 
