@@ -163,6 +163,9 @@ class Container:
         """The content of the file of its memory cgroup, by its name in version 1 or 2."""
         for line in Path(f"/proc/{self.state()['Pid']}/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
+            if not path.strip("/."):
+                # Its process is ending, and belongs to the root already: that file is about the whole machine.
+                continue
             if "memory" in controllers.split(","):
                 return (Path("/sys/fs/cgroup/memory" + path) / names[0]).read_text()
             if controllers == "" and (Path("/sys/fs/cgroup" + path) / names[1]).exists():
