@@ -506,7 +506,7 @@ mod tests {
         fixture.raise(Reason::New, 70);
         let alerter = fixture.spawn(&sink, &["ada@example.com"], &[0]);
         fixture.wait_for_states(&["sent"; 70]);
-        let messages = sink.messages();
+        let messages = sink.wait_for_messages(1);
         assert_eq!(messages.len(), 1);
         assert!(messages[0]["subject"].as_str().is_some_and(|subject| subject.contains("70 errors")));
         assert!(messages[0]["text"].as_str().is_some_and(|text| text.contains("and 20 more")));
@@ -514,7 +514,7 @@ mod tests {
         fixture.raise(Reason::New, 4);
         alerter.handle().wake();
         fixture.wait_for_states(&["sent"; 74]);
-        assert_eq!(sink.messages().len(), 5);
+        assert_eq!(sink.wait_for_messages(5).len(), 5);
         fixture.end(alerter);
     }
 
@@ -532,7 +532,7 @@ mod tests {
         alerter.handle().wake();
         fixture.wait_for_states(&["sent"; 9]);
         assert_eq!(alerter.handle().figures().digests.load(Ordering::Relaxed), 1);
-        assert_eq!(sink.messages().len(), 8);
+        assert_eq!(sink.wait_for_messages(8).len(), 8);
         fixture.end(alerter);
     }
 
@@ -566,7 +566,7 @@ mod tests {
         let alerter = fixture.spawn(&sink, &["ada@example.com", "bob@example.com"], &[0, 10, 10]);
         // Somebody has it, so it was sent; the error stays beside it.
         fixture.wait_for_states(&["sent"]);
-        assert_eq!(sink.messages().len(), 1);
+        assert_eq!(sink.wait_for_messages(1).len(), 1);
         sink.wait_for_sessions(3);
         fixture.end(alerter);
     }
@@ -640,7 +640,7 @@ mod tests {
         fixture.raise(Reason::New, 1);
         alerter.handle().wake();
         fixture.wait_for_states(&["dropped", "sent"]);
-        assert_eq!(sink.messages().len(), 1);
+        assert_eq!(sink.wait_for_messages(1).len(), 1);
         fixture.end(alerter);
     }
 

@@ -111,7 +111,7 @@ fn a_storm_becomes_a_digest() {
     let tracker = start_in(folder, &smtp(&port, &[("ALERT_EMAILS", "one@example.com")]));
     let alerts = settled(&tracker.client(), 200);
     assert!(alerts.iter().all(|alert| alert["state"] == "sent"));
-    assert_eq!(sink.messages().len(), 1);
+    assert_eq!(sink.wait_for_messages(1).len(), 1);
     let metrics = tracker.client().get("/metrics").text();
     assert!(metrics.contains("monlight_alert_digests_total 1"), "{metrics}");
 }
