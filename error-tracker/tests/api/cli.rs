@@ -178,6 +178,7 @@ fn a_backup_while_writing_holds_all_that_was_acknowledged() {
     let (is_over, acknowledged) = (AtomicBool::new(false), AtomicI64::new(0));
     let (before, after) = std::thread::scope(|scope| {
         scope.spawn(|| {
+            // Not for ever: when the test fails, its threads are waited for.
             for number in 0..100_000 {
                 if is_over.load(Ordering::SeqCst) {
                     return;

@@ -73,7 +73,7 @@ export async function standInRelay(answer = () => ({})) {
       for await (const chunk of request) text += chunk;
     } catch (fault) {
       // The page, or the test, ended in the middle: no request that anybody got.
-      if (request.destroyed && !request.complete) return undefined;
+      if (!request.complete) return undefined;
       throw fault;
     }
     const id = request.headers['idempotency-key'] ?? url.searchParams.get('idempotency_key');

@@ -1,4 +1,4 @@
-"""What the sending threads say to the application's log, with care for forks."""
+"""What the clients say to the application's log, with care for forks."""
 
 from __future__ import annotations
 
