@@ -119,12 +119,12 @@ fn summary(sections: &[String]) -> String {
         let _ = writeln!(times, "| [{name}](#{}) | {} | {count} |", anchor(name), when.trim());
         (goals_all, met_all) = (goals_all + goals, met_all + met);
     }
-    let missed = if missed.is_empty() { String::new() } else { format!("These are not met:\n\n{}", missed.concat()) };
+    let missed = if missed.is_empty() { String::new() } else { format!(" These are not met:\n\n{}", missed.concat()) };
     format!(
-        "## {SUMMARY}\n\n{met_all} of {goals_all} goals are met. {missed}\n| section | when and where | goals met |\n|---|---|---|\n{times}\n\
-         Every figure that has a goal:\n\n| section | figure | goal | measured | met |\n|---|---|---|---|---|\n{figures}"
+        "## {SUMMARY}\n\n{met_all} of {goals_all} goals are met.{}\n\n| section | when and where | goals met |\n|---|---|---|\n{times}\n\
+         Every figure that has a goal:\n\n| section | figure | goal | measured | met |\n|---|---|---|---|---|\n{figures}",
+        missed.trim_end()
     )
-    .replace("met. \n", "met.\n")
 }
 
 /// The rows of the tables of figures.
@@ -194,11 +194,14 @@ mod tests {
     #[test]
     fn the_summary_is_computed_from_all_sections() {
         let page = replace("", "a", &section("a", "| x | under 2 | 1 | yes |\n| z | - | 9 | yes |\n"));
-        assert!(page.contains("\n1 of 1 goals are met.\n"), "{page}");
+        assert!(page.contains("\n1 of 1 goals are met.\n\n| section |"), "{page}");
         assert!(!page.contains("not met"), "{page}");
         let page = replace(&page, "c/d", &section("c/d", "| y | under 2 | 3 | no |\n"));
         assert_eq!(page.matches("\n## Summary\n").count(), 1);
-        assert!(page.contains("\n1 of 2 goals are met. These are not met:\n\n- c/d, y: 3, goal under 2\n"), "{page}");
+        assert!(
+            page.contains("\n1 of 2 goals are met. These are not met:\n\n- c/d, y: 3, goal under 2\n\n| section |"),
+            "{page}"
+        );
         assert!(page.contains("\n| [c/d](#cd) | Measured then. | 0 of 1 |\n"), "{page}");
         assert!(page.contains("\n| a | x | under 2 | 1 | yes |\n| c/d | y | under 2 | 3 | no |\n"), "{page}");
     }
